@@ -1,0 +1,253 @@
+"""Transactions of provenance: read, decide, write, emit.
+
+Every writing transaction takes one request; `batch` takes many and is all or nothing. Writing needs
+the capability `pipeline`; reading is open to every party of the charter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from chaincode import canonical, shapes
+from chaincode.context import Context
+from chaincode.draft import Draft
+from chaincode.errors import Refusal
+from chaincode.parties import Parties
+from chaincode.provenance import records, rules
+from chaincode.provenance.records import Kind
+from chaincode.provenance.rules import Subject
+from chaincode.streams import Position, key_of
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a decision leaves: the record's streams, the facts that later decisions read, and what
+    the contract itself adds to the record's body."""
+
+    streams: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    adds: Mapping[str, Any] = field(default_factory=dict)
+
+
+Decision = Callable[[Draft, Any], Awaitable[Decided]]
+
+_CAPABILITY: Final = "pipeline"
+_BATCH: Final = shapes.fields(
+    {
+        "items": shapes.items(
+            shapes.fields({"transaction": shapes.name, "request": lambda value, field: None}),
+            low=1,
+            high=5000,
+        )
+    }
+)
+
+
+def _refuse(refusal: Refusal | None) -> None:
+    if refusal is not None:
+        raise refusal
+
+
+async def _subject(draft: Draft, record_id: str) -> Subject:
+    return Subject(
+        await draft.get(records.state_key(record_id)), await draft.get(records.retirement_key(record_id))
+    )
+
+
+async def _usable(draft: Draft, request: Any, field: str) -> Subject:
+    subject = await _subject(draft, request[field]["id"])
+    _refuse(rules.usable(subject, request[field], field))
+    return subject
+
+
+async def _next_version(draft: Draft, kind: Kind, request: Any) -> None:
+    key = records.latest_key(kind.name, request["name"])
+    _refuse(rules.is_next(await draft.get(key) or 0, request["version"]))
+    draft.put(key, request["version"])
+
+
+def _dataset_stream(record_id: str) -> str:
+    return "dataset:" + record_id.split("/")[1]
+
+
+async def _dataset(draft: Draft, request: Any) -> Decided:
+    await _next_version(draft, records.DATASET, request)
+    for index, parent in enumerate(request["parents"]):
+        subject = await _subject(draft, parent["id"])
+        _refuse(rules.usable(subject, parent, f"parents[{index}]"))
+    return Decided(("dataset:" + request["name"],))
+
+
+async def _screening(draft: Draft, request: Any) -> Decided:
+    await _usable(draft, request, "dataset")
+    _refuse(rules.states_agree(request, "findings"))
+    return _check(request)
+
+
+async def _validation(draft: Draft, request: Any) -> Decided:
+    await _usable(draft, request, "dataset")
+    _refuse(rules.may_record_validation(request))
+    return _check(request)
+
+
+def _check(request: Any) -> Decided:
+    dataset = request["dataset"]["id"]
+    return Decided((_dataset_stream(dataset),), {"dataset": dataset, "passed": request["passed"]})
+
+
+async def _intent(draft: Draft, request: Any) -> Decided:
+    await _usable(draft, request, "dataset")
+    checks = {field: await _usable(draft, request, field) for field in ("screening", "validation")}
+    _refuse(rules.may_declare_run(checks, request))
+    dataset = request["dataset"]["id"]
+    return Decided((_dataset_stream(dataset),), {"dataset": dataset, "run": None})
+
+
+async def _run(draft: Draft, request: Any) -> Decided:
+    intent = await _usable(draft, request, "intent")
+    record_id = records.RUN.record_id(request)
+    _refuse(rules.may_record_run(intent, await draft.get(records.state_key(record_id))))
+    draft.put(records.state_key(request["intent"]["id"]), {**intent.facts, "run": record_id})
+    dataset = intent.facts["dataset"]
+    return Decided(
+        ("run:" + request["run_id"], _dataset_stream(dataset)),
+        {"dataset": dataset, "intent": request["intent"]["id"]},
+    )
+
+
+async def _model(draft: Draft, request: Any) -> Decided:
+    await _usable(draft, request, "run")
+    await _next_version(draft, records.MODEL, request)
+    return Decided(("model:" + request["name"],), {"run": request["run"]["id"]})
+
+
+async def _use(draft: Draft, request: Any) -> Decided:
+    await _usable(draft, request, "dataset")
+    return Decided((_dataset_stream(request["dataset"]["id"]),))
+
+
+async def _retirement(draft: Draft, request: Any) -> Decided:
+    subject = await _subject(draft, request["subject"]["id"])
+    _refuse(rules.known(subject, request["subject"], "subject"))
+    _refuse(rules.may_retire(subject, request))
+    draft.put(records.retirement_key(request["subject"]["id"]), {"state": request["state"]})
+    kind, subject_name, *_ = request["subject"]["id"].split("/")
+    if kind in ("dataset", "model", "run"):
+        return Decided((f"{kind}:{subject_name}",))
+    return Decided((_dataset_stream(subject.facts["dataset"]),))
+
+
+async def _outcome(draft: Draft, request: Any) -> Decided:
+    return Decided()
+
+
+async def _pipeline(draft: Draft, request: Any) -> Decided:
+    _refuse(rules.pipeline_agrees(request))
+    return Decided(("pipeline:" + request["dag"],))
+
+
+async def _attestation(draft: Draft, request: Any) -> Decided:
+    position = Position.of(await draft.get(key_of(request["stream"])))
+    if position.number == 0:
+        raise Refusal("UNKNOWN_STREAM", field="stream")
+    return Decided((request["stream"],), adds={"count": position.number, "time": position.time})
+
+
+_WRITERS: Final[dict[str, tuple[Kind, Decision]]] = {
+    "register_dataset": (records.DATASET, _dataset),
+    "record_screening": (records.SCREENING, _screening),
+    "record_validation": (records.VALIDATION, _validation),
+    "declare_run": (records.INTENT, _intent),
+    "record_run": (records.RUN, _run),
+    "register_model": (records.MODEL, _model),
+    "record_use": (records.USE, _use),
+    "retire": (records.RETIREMENT, _retirement),
+    "record_outcome": (records.OUTCOME, _outcome),
+    "record_pipeline": (records.PIPELINE, _pipeline),
+    "attest": (records.ATTESTATION, _attestation),
+}
+
+
+async def _write(draft: Draft, transaction: str, request: Any) -> dict[str, Any]:
+    kind, decide = _WRITERS[transaction]
+    kind.shape(request, "request")
+    first_key = records.request_key(request["request_id"])
+    content = canonical.digest(canonical.encode([transaction, request]))
+    first = await draft.get(first_key)
+    if first is not None:
+        if first["content"] != content:
+            raise Refusal("REQUEST_REUSED", field="request_id")
+        return {"id": first["id"], "digest": {"sha256": first["digest"]}, "repeated": True}
+    decided = await decide(draft, request)
+    streams = dict.fromkeys(decided.streams)
+    if "task" in request:
+        streams["pipeline:" + request["task"]["dag"]] = None
+    record_id = kind.record_id(request)
+    digest = await draft.record(kind.name, record_id, {**request, **decided.adds}, streams)
+    draft.put(records.state_key(record_id), {**decided.facts, "digest": digest})
+    draft.put(first_key, {"content": content, "id": record_id, "digest": digest})
+    return {"id": record_id, "digest": {"sha256": digest}, "repeated": False}
+
+
+async def _open(context: Context) -> Draft:
+    parties = await Parties.load(context)
+    parties.require(_CAPABILITY, context.caller)
+    return Draft(context, parties.skew_ms)
+
+
+def _writer(transaction: str) -> Callable[[Context, Any], Awaitable[Any]]:
+    async def write(context: Context, request: Any) -> Any:
+        draft = await _open(context)
+        result = await _write(draft, transaction, request)
+        await draft.close()
+        return result
+
+    return write
+
+
+async def batch(context: Context, request: Any) -> Any:
+    """Many requests, all or nothing; a refusal names the index of the item that failed.
+
+    Returns the items' results in order.
+    """
+    draft = await _open(context)
+    _BATCH(request, "request")
+    results = []
+    for index, item in enumerate(request["items"]):
+        try:
+            if item["transaction"] not in _WRITERS:
+                raise Refusal("UNKNOWN_TRANSACTION")
+            results.append(await _write(draft, item["transaction"], item["request"]))
+        except Refusal as refusal:
+            raise Refusal(refusal.code, **{**refusal.facts, "item": index}) from None
+    await draft.close()
+    return results
+
+
+_READ: Final = shapes.fields({"id": shapes.text(shapes.RECORD_ID)})
+_LATEST: Final = shapes.fields({"kind": shapes.one_of("dataset", "model"), "name": shapes.name})
+
+
+async def read(context: Context, request: Any) -> Any:
+    """The facts of a record and its retirement: ``{"facts": …, "retirement": …}``, each or null."""
+    (await Parties.load(context)).require_member(context.caller)
+    _READ(request, "request")
+    subject = await _subject(Draft(context, 0), request["id"])
+    return {"facts": subject.facts, "retirement": subject.retirement}
+
+
+async def latest(context: Context, request: Any) -> Any:
+    """The latest version of a dataset or model; 0 where there is none."""
+    (await Parties.load(context)).require_member(context.caller)
+    _LATEST(request, "request")
+    return await Draft(context, 0).get(records.latest_key(request["kind"], request["name"])) or 0
+
+
+TRANSACTIONS: Final = {
+    **{transaction: _writer(transaction) for transaction in _WRITERS},
+    "batch": batch,
+    "read": read,
+    "latest": latest,
+}

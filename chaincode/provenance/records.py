@@ -1,0 +1,210 @@
+"""What the provenance contract writes: one shape a kind. docs/formats/records.md is the normative page.
+
+A request is the record's body plus ``request_id``, which makes it idempotent. Nothing here derives
+from rows in the clear: digests of such things are `hmac-sha256` under the table's key where the
+dataset's policy names a privacy regime.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from chaincode import shapes
+from chaincode.shapes import (
+    boolean,
+    digests,
+    identifier,
+    integer,
+    items,
+    name,
+    nullable,
+    optional,
+    prose,
+    reference,
+)
+
+MAX_VERSION: Final = 999_999_999_999
+
+_RUN_ID: Final = shapes.text(r"[A-Za-z0-9][A-Za-z0-9_.:+~-]{0,249}")
+_TASK_ID: Final = shapes.text(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,249}")
+_STATE: Final = shapes.one_of(
+    "success",
+    "failed",
+    "skipped",
+    "upstream_failed",
+    "removed",
+    "killed",
+    "manual_success",
+    "manual_failed",
+    "none",
+)
+
+#: The Airflow task instance inside whose execution a record was made.
+TASK: Final = shapes.fields(
+    {
+        "dag": _TASK_ID,
+        "run": _RUN_ID,
+        "task": _TASK_ID,
+        "map_index": integer(-1, 100_000),
+        "try": integer(0, 10_000),
+    }
+)
+ROWS: Final = shapes.fields({"root": shapes.sha256, "rows": integer(0)})
+
+_DATASET: Final = {
+    "name": name,
+    "version": integer(1, MAX_VERSION),
+    "files": items(
+        shapes.fields({"digest": digests, "bytes": integer(), "referenced": boolean}), low=1, high=100
+    ),
+    "table": shapes.fields(
+        {
+            "scheme": identifier,
+            "root": shapes.sha256,
+            "rows": integer(),
+            "nonce": shapes.sha256,
+            "key": shapes.text(r"[0-9a-f]{16}"),
+        }
+    ),
+    "schema": digests,
+    "source": prose(500),
+    "licence": prose(200),
+    "policy": digests,
+    "parents": items(reference, high=20),
+    "transformation": nullable(shapes.fields({"name": identifier, "digest": digests})),
+}
+_SCREENING: Final = {
+    "dataset": reference,
+    "policy": digests,
+    "classes": integer(1, 1000),
+    "findings": items(
+        shapes.fields(
+            {
+                "column": prose(200),
+                "class": name,
+                "by": shapes.one_of("class", "name", "content"),
+                "rows": integer(),
+            }
+        ),
+        high=500,
+    ),
+    "passed": boolean,
+}
+_VALIDATION: Final = {
+    "dataset": reference,
+    "policy": digests,
+    "suite": digests,
+    "result": digests,
+    "evaluated": integer(0, 100_000),
+    "failed": items(prose(300), high=200),
+    "passed": boolean,
+}
+_INTENT: Final = {
+    "dataset": reference,
+    "screening": reference,
+    "validation": reference,
+    "training": ROWS,
+    "evaluation": ROWS,
+    "policy": digests,
+    "code": shapes.fields(
+        {"commit": shapes.text(r"[0-9a-f]{40,64}|none"), "changes": nullable(shapes.sha256)}
+    ),
+    "environment": digests,
+    "algorithm": identifier,
+    "seed": integer(),
+}
+_RUN: Final = {
+    "run_id": shapes.text(r"[0-9a-f]{32}"),
+    "intent": reference,
+    "sealed": digests,
+    "artifacts": shapes.fields({"digest": digests, "files": integer(0, 100_000)}),
+}
+_MODEL: Final = {
+    "name": name,
+    "version": integer(1, MAX_VERSION),
+    "run": reference,
+    "artifacts": digests,
+}
+_USE: Final = {"dataset": reference, "purpose": prose(300)}
+_RETIREMENT: Final = {
+    "subject": reference,
+    "state": shapes.one_of("retired", "erased"),
+    "reason": prose(500),
+}
+_OUTCOME: Final = {
+    "state": _STATE,
+    "observed_by": shapes.one_of("task", "listener"),
+    "error": nullable(shapes.text(r"[A-Za-z_][A-Za-z0-9_]{0,99}")),
+}
+_PIPELINE: Final = {
+    "dag": _TASK_ID,
+    "run": _RUN_ID,
+    "outcome": shapes.one_of("success", "failed"),
+    "tasks": items(
+        shapes.fields(
+            {"task": _TASK_ID, "map_index": integer(-1, 100_000), "try": integer(0, 10_000), "state": _STATE}
+        ),
+        low=1,
+        high=400,
+    ),
+}
+_ATTESTATION: Final = {"stream": shapes.text(r"[a-z]+:[A-Za-z0-9][A-Za-z0-9_.:+~-]{0,249}")}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of record: the shape of its request, and what its id is made of.
+
+    ``key`` names the fields of the request whose values make the id, so that `dataset/rand-hie/1`
+    is made of ``("name", "version")``.
+    """
+
+    name: str
+    shape: shapes.Shape
+    key: tuple[str, ...]
+
+    def record_id(self, request: Any) -> str:
+        """The record's id, as people and references write it."""
+        return "/".join([self.name, *(str(request[part]) for part in self.key)])
+
+
+def _kind(kind: str, body: dict[str, shapes.Shape], key: tuple[str, ...] = ("request_id",)) -> Kind:
+    task = TASK if kind == "outcome" else optional(TASK)
+    return Kind(kind, shapes.fields({"request_id": identifier, **body, "task": task}), key)
+
+
+DATASET: Final = _kind("dataset", _DATASET, ("name", "version"))
+SCREENING: Final = _kind("screening", _SCREENING)
+VALIDATION: Final = _kind("validation", _VALIDATION)
+INTENT: Final = _kind("intent", _INTENT)
+RUN: Final = _kind("run", _RUN, ("run_id",))
+MODEL: Final = _kind("model", _MODEL, ("name", "version"))
+USE: Final = _kind("use", _USE)
+RETIREMENT: Final = _kind("retirement", _RETIREMENT)
+OUTCOME: Final = _kind("outcome", _OUTCOME)
+PIPELINE: Final = _kind("pipeline", _PIPELINE)
+ATTESTATION: Final = _kind("attestation", _ATTESTATION)
+
+
+def state_key(record_id: str) -> str:
+    """Where the facts of a record stand in state; versions are zero-padded, so that scans are in order."""
+    kind, *parts = record_id.split("/")
+    if kind in (DATASET.name, MODEL.name):
+        parts[-1] = parts[-1].zfill(12)
+    return "/".join(["provenance", kind, *parts])
+
+
+def latest_key(kind: str, subject: str) -> str:
+    """Where the latest version of a dataset or a model stands."""
+    return f"provenance/latest/{kind}/{subject}"
+
+
+def request_key(request_id: str) -> str:
+    """Where the first record of a request stands."""
+    return f"provenance/request/{request_id}"
+
+
+def retirement_key(record_id: str) -> str:
+    """Where it stands that a record's subject was retired or erased."""
+    return f"provenance/retirement/{record_id}"

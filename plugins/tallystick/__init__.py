@@ -1,0 +1,1 @@
+"""The workshop: everything around the contracts, from fingerprints to the command line."""

@@ -1,0 +1,69 @@
+"""The errors a user can meet, each with the exit code of `tally`.
+
+TallystickError              4  a fault of ours
+├── Refused                  1  the ledger, or a rule of ours, said no
+├── NotAsRecorded            1  something is not as it was recorded
+├── InvalidInput             2  what the user gave cannot be used
+│   └── PolicyError          2  a policy file is wrong, at a line
+└── CouldNotCheck            3  neither yes nor no: something needed is missing or out of reach
+
+A message says what happened and to what; ``hint`` says what to do. Neither repeats data values.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class TallystickError(Exception):
+    """The root. ``exit_code`` is what `tally` exits with."""
+
+    exit_code = 4
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class Refused(TallystickError):
+    """The ledger refused a transaction. ``code`` and ``facts`` are the contract's or the host's."""
+
+    exit_code = 1
+
+    def __init__(
+        self, message: str, *, code: str, facts: dict[str, str | int] | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.facts = facts or {}
+
+
+class NotAsRecorded(TallystickError):
+    """A file, a run or a block differs from its record."""
+
+    exit_code = 1
+
+
+class InvalidInput(TallystickError):
+    """A file, an argument or a setting cannot be used as it is."""
+
+    exit_code = 2
+
+
+class PolicyError(InvalidInput):
+    """A policy file is wrong. ``line`` counts from 1."""
+
+    def __init__(self, path: Path, line: int, problem: str, *, hint: str = "") -> None:
+        super().__init__(f"{path}:{line}  {problem}", hint=hint)
+        self.path = path
+        self.line = line
+
+
+class CouldNotCheck(TallystickError):
+    """What a check needs is missing, locked or out of reach."""
+
+    exit_code = 3

@@ -1,0 +1,1 @@
+"""Ledgers: the port that every ledger implements, and the adapters behind it."""

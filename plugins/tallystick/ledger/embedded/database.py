@@ -1,0 +1,162 @@
+"""The SQLite file: tables, durable writes by one process at a time, snapshots for readers.
+
+Only `blocks` is the ledger. `state`, `transactions`, `hashes` and `head` are derived from it, and
+`tally rebuild` makes them again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from tallystick.errors import CouldNotCheck, NotAsRecorded
+from tallystick.execution.simulate import Version
+
+DERIVED: Final = ("state", "transactions", "hashes", "head")
+SCHEMA: Final = """
+CREATE TABLE blocks (
+  number INTEGER PRIMARY KEY, header BLOB NOT NULL, data BLOB NOT NULL,
+  checkpoint TEXT NOT NULL, first_leaf INTEGER NOT NULL
+);
+CREATE TABLE state (
+  key TEXT PRIMARY KEY, value BLOB NOT NULL, block INTEGER NOT NULL, position INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE transactions (
+  id BLOB PRIMARY KEY, block INTEGER NOT NULL, position INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE hashes (start INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE head (
+  id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL, header TEXT NOT NULL,
+  config INTEGER NOT NULL, frontier BLOB NOT NULL
+);
+"""
+#: "Tally" in ASCII, so that `file` and a mistaken path are told apart from any other database.
+APPLICATION_ID: Final = 0x54616C79
+_BUSY_SECONDS: Final = 60.0
+
+
+class Database:
+    """Connections to one ledger file, one for each thread."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+        self._lock_path = path.with_name(path.name + ".lock")
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One durable transaction, alone among all processes; an exception undoes it."""
+        with translated(self.path), self._alone():
+            connection = self.connection()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """One consistent view, whatever others write meanwhile."""
+        with translated(self.path):
+            connection = self.connection()
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
+
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = _connect(self.path)
+        return connection
+
+    def close(self) -> None:
+        """Close this thread's connection; others close with their threads."""
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            del self._local.connection
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        # SQLite's own busy handler sleeps and retries; the kernel's lock wakes the next writer at once.
+        descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+class StateSnapshot:
+    """`tallystick.execution.Snapshot` over the state table, inside one SQLite transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def get(self, key: str) -> tuple[bytes, Version] | None:
+        row = self._connection.execute(
+            "SELECT value, block, position FROM state WHERE key = ?", (key,)
+        ).fetchone()
+        return (row[0], (row[1], row[2])) if row else None
+
+    def scan(self, start: str, end: str, limit: int) -> list[tuple[str, bytes, Version]]:
+        rows = self._connection.execute(
+            "SELECT key, value, block, position FROM state WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
+            (start, end, limit),
+        )
+        return [(key, value, (block, position)) for key, value, block, position in rows]
+
+
+def create(path: Path) -> None:
+    """Make an empty ledger file. Raises `CouldNotCheck` where it cannot be written."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    with translated(path), contextlib.closing(_connect(path, check=False)) as connection:
+        connection.executescript(f"PRAGMA application_id = {APPLICATION_ID}; BEGIN; {SCHEMA} COMMIT;")
+
+
+def _connect(path: Path, *, check: bool = True) -> sqlite3.Connection:
+    if not path.exists():
+        raise CouldNotCheck(f"there is no ledger at {path}", hint="Make one with: tally init")
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    if check and connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        connection.close()
+        raise NotAsRecorded(f"{path} is not a Tallystick ledger, or its first page is damaged")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA cache_size = -65536")
+    connection.execute("PRAGMA wal_autocheckpoint = 4000")
+    return connection
+
+
+@contextlib.contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """SQLite's and the system's errors as ours, naming the file and what to do."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise CouldNotCheck(
+            f"the ledger file {path} cannot be used now: {error}",
+            hint="Nothing that was acknowledged is lost. See that the disk has room and the file is writable.",
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise _damaged(path, error) from error
+    except OSError as error:
+        raise CouldNotCheck(f"the ledger file {path} cannot be opened: {error.strerror}") from error
+
+
+def _damaged(path: Path, error: Any) -> NotAsRecorded:
+    return NotAsRecorded(
+        f"the ledger file {path} is damaged: {error}",
+        hint="Keep it as it is for the auditor and restore a copy; check that copy with: tally verify --since",
+    )

@@ -1,0 +1,116 @@
+"""The first block and later changes of the configuration, signed by an administrator."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tallystick.errors import InvalidInput
+from tallystick.execution import packages
+from tallystick.identity import Identity
+from tallystick.ledger.embedded import appender, database
+from tallystick.ledger.embedded.ledger import EmbeddedLedger, system_clock
+from tallystick.proof.block import GENESIS_PREVIOUS, Config, canonical, judge_config, origin_of, parse_config
+from tallystick.proof.errors import ProofError
+from tallystick.proof.leaves import block_leaf
+from tallystick.proof.membership import Msp
+from tallystick.proof.merkle import Frontier
+
+
+def create_ledger(
+    path: Path,
+    *,
+    name: str,
+    msps: Sequence[Msp],
+    admin: Identity,
+    log_key: Ed25519PrivateKey,
+    time_ms: int | None = None,
+) -> str:
+    """Make the ledger file ``path`` with block 0 and return the ledger's origin.
+
+    ``name`` is the part of the origin before the slash and the digits. Raises `InvalidInput` where
+    something stands at ``path`` already or ``admin`` may not configure.
+    """
+    if path.exists():
+        raise InvalidInput(f"there is a ledger already at {path}", hint="Nothing was changed.")
+    config = _config(
+        name,
+        0,
+        msps,
+        packages.current_digest(),
+        log_key.public_key().public_bytes_raw(),
+        system_clock() if time_ms is None else time_ms,
+    )
+    signature = _sign(config, admin, None)
+    header, data = appender.config_block(config, admin.serialised, signature, 0, GENESIS_PREVIOUS)
+    origin = origin_of(name, header.digest)
+    # Made beside and renamed into place, so that a killed process leaves no ledger without its first block.
+    draft = path.with_name(f".{path.name}.{sha256(data).hexdigest()[:16]}")
+    database.create(draft)
+    drafted = database.Database(draft)
+    with closing(drafted), drafted.writing() as connection:
+        head = appender.Head(-1, GENESIS_PREVIOUS, 0, Frontier())
+        appender.append_block(
+            connection, head, header, data, [block_leaf(header, config, 0, 0)], origin, log_key
+        )
+    draft.rename(path)
+    draft.with_name(draft.name + ".lock").unlink()
+    return origin
+
+
+def reconfigure(
+    ledger: EmbeddedLedger, admin: Identity, *, msps: Sequence[Msp] | None = None, package: str | None = None
+) -> None:
+    """Append a configuration with other members, revocation lists or contracts.
+
+    Raises `InvalidInput` where ``admin`` may not configure.
+    """
+    current = ledger.config
+    config = _config(
+        current.name,
+        current.number + 1,
+        current.msps if msps is None else msps,
+        package or current.package,
+        current.log_key,
+        system_clock(),
+    )
+    ledger.configure(config, admin.serialised, _sign(config, admin, current))
+
+
+def _config(name: str, number: int, msps: Sequence[Msp], package: str, log_key: bytes, time: int) -> Config:
+    return parse_config(
+        canonical(
+            {
+                "v": 1,
+                "name": name,
+                "number": number,
+                "msps": {
+                    msp.msp_id: {
+                        "roots": [root.decode() for root in msp.roots],
+                        "crls": [crl.decode() for crl in msp.crls],
+                    }
+                    for msp in msps
+                },
+                "package": package,
+                "log_key": base64.b64encode(log_key).decode(),
+                "time": time,
+            }
+        )
+    )
+
+
+def _sign(config: Config, admin: Identity, previous: Config | None) -> bytes:
+    signature = admin.sign(config.bytes)
+    try:
+        judge_config(config, admin.serialised, signature, previous)
+    except ProofError as error:
+        raise InvalidInput(
+            f"this identity cannot configure the ledger: {error}",
+            hint="Use an administrator's certificate of a member organisation.",
+        ) from error
+    return signature

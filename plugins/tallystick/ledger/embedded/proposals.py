@@ -1,0 +1,105 @@
+"""Signed proposals: what a client asks of the embedded ledger. docs/formats/block.md#proposals."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from chaincode import canonical, limits
+from chaincode.context import Caller
+from tallystick.errors import InvalidInput
+from tallystick.execution import simulate
+from tallystick.identity import Identity
+from tallystick.ledger.port import Call
+from tallystick.proof.block import transaction_id
+from tallystick.proof.membership import Member
+
+
+@dataclass(frozen=True, slots=True)
+class SignedProposal:
+    """A proposal with its signature. ``data`` is canonical JSON; ``creator`` a serialised identity."""
+
+    data: bytes
+    signature: bytes
+    creator: bytes
+    nonce: bytes
+    transaction_id: str
+    contract: str
+    transaction: str
+    request: bytes
+    time: int
+
+    def call(self, member: Member) -> simulate.Call:
+        """What to run, as the member that signed."""
+        caller = Caller(member.msp_id, member.enrolment_id, member.roles)
+        return simulate.Call(
+            self.contract, self.transaction, self.request, caller, self.transaction_id, self.time
+        )
+
+
+def propose(identity: Identity, origin: str, call: Call, time_ms: int) -> SignedProposal:
+    """Sign ``call`` for the ledger ``origin``. Raises `InvalidInput` for a request with no canonical form."""
+    creator = identity.serialised
+    nonce = secrets.token_bytes(24)
+    try:
+        request = canonical.encode(call.request)
+    except canonical.NotCanonical as error:
+        raise InvalidInput(f"{call.contract}.{call.transaction}: {error}") from None
+    if len(request) > limits.MAX_REQUEST:
+        raise InvalidInput(
+            f"{call.contract}.{call.transaction}: a request of more than {limits.MAX_REQUEST:,} bytes",
+            hint="Split the batch.",
+        )
+    data = _encode(call.contract, sha256(creator).hexdigest(), nonce.hex(), origin, request, time_ms, call.transaction)
+    return SignedProposal(
+        data,
+        identity.sign(data),
+        creator,
+        nonce,
+        transaction_id(nonce, creator),
+        call.contract,
+        call.transaction,
+        request,
+        time_ms,
+    )
+
+
+def _encode(
+    contract: str, creator: str, nonce: str, origin: str, request: bytes, time: int, transaction: str
+) -> bytes:
+    # The request's bytes are encoded once and kept: they are spliced in where its key sorts.
+    before = canonical.encode({"contract": contract, "creator": creator, "nonce": nonce, "origin": origin})
+    behind = canonical.encode({"time": time, "transaction": transaction, "v": 1})
+    return before[:-1] + b',"request":' + request + b"," + behind[1:]
+
+
+def envelope_bytes(proposal: SignedProposal, simulation: simulate.Simulation) -> bytes:
+    """The canonical envelope of an executed proposal."""
+    content: dict[str, Any] = {
+        "proposal": proposal.data.decode(),
+        "reads": reads_value(simulation.reads),
+        "records": [record.decode() for record in simulation.records],
+        "response": simulation.response.decode(),
+        "scans": scans_value(simulation.scans),
+        "signature": base64.b64encode(proposal.signature).decode(),
+        "writes": writes_value(simulation.writes),
+    }
+    return canonical.encode(content)
+
+
+def reads_value(reads: dict[str, simulate.Version | None]) -> list[list[Any]]:
+    """Each read as [key, block, position], or [key] where there was nothing."""
+    return [[key, *version] if version else [key] for key, version in reads.items()]
+
+
+def scans_value(scans: tuple[simulate.Scan, ...]) -> list[list[Any]]:
+    """Each scan as [start, end, limit, digest of the page]."""
+    return [[scan.start, scan.end, scan.limit, scan.digest] for scan in scans]
+
+
+def writes_value(writes: dict[str, bytes | None]) -> list[list[Any]]:
+    """Each write as [key, text], or [key, null] for a removal."""
+    return [[key, None if value is None else value.decode()] for key, value in writes.items()]
