@@ -1,0 +1,66 @@
+"""Whole files or none."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tallystick.errors import CouldNotCheck
+from tallystick.files import private_directory, write_atomic
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_file_is_replaced_with_its_mode_and_leaves_nothing_beside(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    write_atomic(path, b"new")
+    assert (path.read_bytes(), mode(path)) == (b"new", 0o600)
+    write_atomic(path, b"public", 0o644)
+    assert (path.read_bytes(), mode(path)) == (b"public", 0o644)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, bytes(data)[:3]))
+    write_atomic(tmp_path / "file", b"ten bytes!")
+    assert (tmp_path / "file").read_bytes() == b"ten bytes!"
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "fchmod"])
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(CouldNotCheck, match="No space") as caught:
+        write_atomic(path, b"new bytes")
+    assert str(path) in caught.value.message
+    assert "Free some space" in caught.value.hint
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CouldNotCheck, match="nowhere"):
+        write_atomic(tmp_path / "nowhere" / "file", b"")
+
+
+def test_directories_are_made_and_kept_private(tmp_path: Path) -> None:
+    path = private_directory(tmp_path / "a" / "b")
+    assert (mode(path), mode(path.parent)) == (0o700, 0o700)
+    path.chmod(0o755)
+    assert mode(private_directory(path)) == 0o700
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(CouldNotCheck, match="file"):
+        private_directory(tmp_path / "file")
