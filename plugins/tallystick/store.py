@@ -1,0 +1,376 @@
+"""The store: objects by the SHA-256 of their content, read-only once written, checked at every opening.
+
+    ROOT/<2 hex digits>/<62 hex digits>        the object, mode 0400
+    ROOT/<2 hex digits>/<62 hex digits>.ref    what was too big to copy: canonical JSON {path, size}
+    ROOT/incoming/                             copies under way, of no meaning to a reader
+
+Nothing under ROOT has a name before it is whole and on the disk, so a killed process leaves no half
+object. A folder is an object too, the manifest of its files: canonical JSON
+``{"files": [{"path", "sha256", "size"}, ...], "v": 1}``, sorted by the UTF-8 bytes of the path.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import secrets
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Final
+
+from chaincode import canonical
+from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
+from tallystick.files import cannot_write, private_directory, publish, sync_directory, write_all, write_atomic
+
+Progress = Callable[[int], None]
+"""Told how many more bytes are done."""
+
+_CHUNK: Final = 1 << 18
+_FICLONE: Final = 0x40049409
+_MARGIN: Final = 256 << 20
+_STALE_SECONDS: Final = 3600
+_MAX_REFERENCE: Final = 16 << 10
+_MAX_MANIFEST: Final = 256 << 20
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """What `Store.add_file` stored; ``referenced`` if only by its path, because it was too big to copy."""
+
+    digest: str
+    size: int
+    referenced: bool = False
+
+
+class Store:
+    """The objects under ``root`` (0700). Files of more than ``copy_limit`` bytes are referred to, not copied.
+
+    Digests are 64 lower-case hex digits; any other text is `InvalidInput`. Several processes may add
+    and read at once.
+    """
+
+    def __init__(self, root: Path, copy_limit: int = 8 << 30) -> None:
+        self._root = private_directory(root)
+        self._incoming = private_directory(root / "incoming")
+        self._copy_limit = copy_limit
+        self._remove_stale()
+
+    def add_file(self, path: Path, progress: Progress | None = None) -> StoredObject:
+        """Store the file at ``path``: cloned where the file system can, else copied, else referred to.
+
+        The digest is that of the stored bytes, so a file that changes meanwhile does no harm.
+        Raises `InvalidInput` for what is not a readable file and `CouldNotCheck` when the store cannot
+        be written.
+        """
+        with _open_regular(path) as source:
+            size = os.fstat(source.fileno()).st_size
+            with self._receive() as incoming:
+                if _clone(source.fileno(), incoming.fileno):
+                    digest, size = _digest(incoming.fileno, progress)
+                elif size > self._copy_limit or not self._has_room(size):
+                    return self._refer(path, source, progress)
+                else:
+                    digest, size = _digest(source.fileno(), progress, incoming.fileno)
+                incoming.publish(self._place(digest))
+        return StoredObject(digest, size)
+
+    def add_bytes(self, data: bytes) -> str:
+        """Store ``data``; its digest. Raises `CouldNotCheck` when the store cannot be written."""
+        digest = hashlib.sha256(data).hexdigest()
+        with self._receive() as incoming:
+            write_all(incoming.fileno, data)
+            incoming.publish(self._place(digest))
+        return digest
+
+    def add_folder(self, path: Path, progress: Progress | None = None) -> str:
+        """Store every file under ``path``; the digest of their manifest. Empty directories are left out.
+
+        Raises `InvalidInput` for links and for names that are not UTF-8, and as `add_file` does.
+        """
+        names = sorted(_names(path), key=lambda name: name.encode())
+        files = []
+        for name in names:
+            stored = self.add_file(path / name, progress)
+            files.append({"path": name, "sha256": stored.digest, "size": stored.size})
+        return self.add_bytes(canonical.encode({"files": files, "v": 1}))
+
+    def open_folder(self, digest: str, destination: Path) -> None:
+        """Write the folder of the manifest ``digest`` to ``destination``, which must be new or empty.
+
+        Every byte written is checked. Raises as `open` does, `InvalidInput` for a ``destination`` that
+        is not empty, and `NotAsRecorded` for a manifest that is none or whose names lead elsewhere.
+        """
+        files = _manifest(self.read(digest, _MAX_MANIFEST), digest)
+        if destination.is_symlink() or (destination.exists() and any(destination.iterdir())):
+            raise InvalidInput(f"{destination} is not empty", hint="Name a new directory.")
+        private_directory(destination)
+        for name, content in files:
+            target = destination / name
+            private_directory(target.parent)
+            self._write_out(content, target)
+
+    def open(self, digest: str) -> BinaryIO:
+        """The object, open for reading at its start, after its bytes were digested and found right.
+
+        Raises `CouldNotCheck` if it is missing and `NotAsRecorded` if it differs.
+        """
+        file = self._unchecked(digest)
+        try:
+            self._compare(digest, _digest(file.fileno())[0])
+            file.seek(0)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def path(self, digest: str) -> Path:
+        """Where the object lies, after its bytes were digested and found right; raises as `open` does.
+
+        For libraries that open files themselves. Prefer `open`: it hands out the very bytes it checked.
+        """
+        with self.open(digest):
+            return self._location(digest)
+
+    def read(self, digest: str, limit: int) -> bytes:
+        """The object's bytes, checked. Raises as `open` does; `CouldNotCheck` beyond ``limit`` bytes."""
+        with self._unchecked(digest) as file:
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise CouldNotCheck(f"object {digest[:12]} is larger than the {limit:,} bytes expected of it")
+        self._compare(digest, hashlib.sha256(data).hexdigest())
+        return data
+
+    def verify(self, digest: str, progress: Progress | None = None) -> bool:
+        """Whether the object is as recorded. Raises `CouldNotCheck` if it is missing or unreadable."""
+        try:
+            with self._unchecked(digest) as file:
+                return _digest(file.fileno(), progress)[0] == digest
+        except NotAsRecorded:
+            return False
+
+    def delete(self, digest: str) -> bool:
+        """Forget the object, for an erasure; whether there was one.
+
+        The bytes are not overwritten (no file system promises that), and a file that was only referred
+        to stays where it is. Raises `CouldNotCheck` if it cannot be removed.
+        """
+        place = self._place(digest)
+        found = False
+        for path in (place, _reference(place)):
+            try:
+                path.unlink()
+                sync_directory(path.parent)
+                found = True
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise cannot_write(path, error) from error
+        return found
+
+    def is_referenced(self, digest: str) -> bool:
+        """Whether the store holds only a reference to this object."""
+        place = self._place(digest)
+        return not os.path.lexists(place) and os.path.lexists(_reference(place))
+
+    def _place(self, digest: str) -> Path:
+        if not _DIGEST.fullmatch(digest):
+            raise InvalidInput("not a SHA-256 digest", hint="Give all 64 lower-case hex digits.")
+        return self._root / digest[:2] / digest[2:]
+
+    def _location(self, digest: str) -> Path:
+        """The file that holds the object: its place, or where a reference leads."""
+        place = self._place(digest)
+        if not self.is_referenced(digest):
+            return place
+        try:
+            with _open_no_follow(_reference(place)) as file:
+                fields = canonical.decode(file.read(_MAX_REFERENCE))
+            return Path(fields["path"])
+        except OSError as error:
+            raise CouldNotCheck(f"the reference to object {digest[:12]} cannot be read") from error
+        except (canonical.NotCanonical, KeyError, TypeError):
+            raise NotAsRecorded(f"the reference to object {digest[:12]} was changed") from None
+
+    def _unchecked(self, digest: str) -> BinaryIO:
+        location = self._location(digest)
+        try:
+            return _open_no_follow(location)
+        except FileNotFoundError:
+            where = f" (kept at {location})" if self.is_referenced(digest) else ""
+            raise CouldNotCheck(f"object {digest[:12]} is missing{where}") from None
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.EINVAL):
+                raise NotAsRecorded(f"object {digest[:12]} is no longer a plain file") from None
+            raise CouldNotCheck(f"object {digest[:12]} cannot be read: {error.strerror}") from error
+
+    def _compare(self, digest: str, found: str) -> None:
+        if found != digest:
+            where = f" (kept at {self._location(digest)})" if self.is_referenced(digest) else ""
+            raise NotAsRecorded(f"object {digest[:12]} was changed: its bytes now have another digest{where}")
+
+    def _write_out(self, digest: str, target: Path) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with self._unchecked(digest) as file:
+            try:
+                descriptor = os.open(target, flags, 0o600)
+                try:
+                    found, _ = _digest(file.fileno(), None, descriptor)
+                finally:
+                    os.close(descriptor)
+            except OSError as error:
+                raise cannot_write(target, error) from error
+        if found != digest:
+            target.unlink()
+            self._compare(digest, found)
+
+    def _refer(self, path: Path, source: BinaryIO, progress: Progress | None) -> StoredObject:
+        digest, size = _digest(source.fileno(), progress)
+        try:
+            document = canonical.encode({"path": str(path.resolve()), "size": size})
+        except canonical.NotCanonical:
+            raise InvalidInput("a file's name is not UTF-8", hint="Rename it and try again.") from None
+        place = self._place(digest)
+        private_directory(place.parent)
+        write_atomic(_reference(place), document, 0o400)
+        return StoredObject(digest, size, referenced=True)
+
+    def _has_room(self, size: int) -> bool:
+        space = os.statvfs(self._root)
+        return space.f_bavail * space.f_frsize >= size + _MARGIN
+
+    @contextmanager
+    def _receive(self) -> Iterator[_Incoming]:
+        temporary = self._incoming / secrets.token_hex(16)
+        try:
+            descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                yield _Incoming(temporary, descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise cannot_write(self._root, error) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _remove_stale(self) -> None:
+        """Remove what killed processes left: copies that nobody has written to for an hour."""
+        for path in self._incoming.iterdir():
+            try:
+                if time.time() - path.lstat().st_mtime > _STALE_SECONDS:
+                    path.unlink()
+            except FileNotFoundError:
+                continue
+
+
+@dataclass(frozen=True)
+class _Incoming:
+    path: Path
+    fileno: int
+
+    def publish(self, place: Path) -> None:
+        private_directory(place.parent)
+        publish(self.fileno, self.path, place, 0o400)
+
+
+def _reference(place: Path) -> Path:
+    return place.with_name(place.name + ".ref")
+
+
+def _open_no_follow(path: Path) -> BinaryIO:
+    """``path`` opened for reading. Raises OSError: ELOOP for a link, EINVAL for what is no plain file."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    return os.fdopen(descriptor, "rb")
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    try:
+        return _open_no_follow(path.resolve(strict=True))
+    except FileNotFoundError:
+        raise InvalidInput(f"{path} is missing") from None
+    except (OSError, RuntimeError) as error:
+        reason = "not a file" if getattr(error, "errno", None) == errno.EINVAL else "it cannot be read"
+        raise InvalidInput(f"{path} cannot be stored: {reason}") from error
+
+
+def _clone(source: int, destination: int) -> bool:
+    try:
+        fcntl.ioctl(destination, _FICLONE, source)
+    except OSError:
+        return False  # another file system, or one that cannot: a copy does as well
+    return True
+
+
+def _digest(descriptor: int, progress: Progress | None = None, copy_to: int | None = None) -> tuple[str, int]:
+    """SHA-256 (hex) and size of what is left to read, copied to another descriptor on the way."""
+    state, size = hashlib.sha256(), 0
+    while chunk := os.read(descriptor, _CHUNK):
+        state.update(chunk)
+        if copy_to is not None:
+            write_all(copy_to, chunk)
+        size += len(chunk)
+        if progress:
+            progress(len(chunk))
+    return state.hexdigest(), size
+
+
+def _names(folder: Path) -> Iterator[str]:
+    """The files under ``folder`` as relative paths with slashes. Raises `InvalidInput`."""
+
+    def fail(error: OSError) -> None:
+        raise InvalidInput(f"{error.filename} cannot be read: {error.strerror}") from error
+
+    for directory, subdirectories, files in os.walk(folder, onerror=fail):
+        for name in [*subdirectories, *files]:
+            path = Path(directory, name)
+            if path.is_symlink():
+                raise InvalidInput(
+                    f"{path} is a link, which cannot be stored", hint="Put the file in its place."
+                )
+        for name in files:
+            relative = Path(directory, name).relative_to(folder).as_posix()
+            if not _is_utf8(relative):
+                raise InvalidInput(f"a name in {directory} is not UTF-8", hint="Rename it and try again.")
+            yield relative
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _manifest(data: bytes, digest: str) -> list[tuple[str, str]]:
+    """The (path, digest) pairs of a folder's manifest. Raises `NotAsRecorded`."""
+    try:
+        document: Any = canonical.decode(data)
+        if document.keys() != {"files", "v"} or document["v"] != 1:
+            raise ValueError
+        files = [(item["path"], item["sha256"]) for item in document["files"]]
+        if not all(_inside(path) and _DIGEST.fullmatch(content) for path, content in files):
+            raise ValueError
+        if len({path for path, _ in files}) != len(files):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise NotAsRecorded(f"object {digest[:12]} is not the manifest of a folder") from None
+    return files
+
+
+def _inside(path: str) -> bool:
+    """Whether the relative ``path`` is in plain form and cannot lead out of a folder."""
+    parts = PurePosixPath(path).parts
+    return (
+        bool(parts) and "\0" not in path and path == "/".join(parts) and ".." not in parts and parts[0] != "/"
+    )
