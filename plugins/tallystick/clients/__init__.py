@@ -1,0 +1,1 @@
+"""One typed door per contract. A client turns arguments into requests and holds no rules."""
