@@ -107,7 +107,7 @@ def sign_note(text: str, name: str, private_key: Ed25519PrivateKey) -> str:
 
 
 def cosign_note(note: str, name: str, private_key: Ed25519PrivateKey, time: int) -> str:
-    """``note`` with one more line, a cosignature/v1 of ``time`` (seconds since the epoch). Raises `Malformed`."""
+    """``note`` with one more line: a cosignature/v1 of ``time``, in seconds since the epoch."""
     if not 0 <= time <= MAX_SIZE:
         raise Malformed("cosignature: the time is out of range")
     verifier = Verifier(name, COSIGNATURE_V1, private_key.public_key().public_bytes_raw())
