@@ -279,6 +279,20 @@ def test_a_deleted_object_is_missing(store: Store, source: Path) -> None:
         store.open(digest)
 
 
+def test_an_object_that_cannot_be_deleted_is_named(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = store.add_bytes(b"data")
+
+    def closed(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", closed)
+    with pytest.raises(CouldNotCheck, match=digest[2:]):
+        store.delete(digest)
+    assert store.verify(digest)
+
+
 def make_folder(path: Path) -> Path:
     for name, data in {
         "MLmodel": b"flavour",
@@ -319,7 +333,7 @@ def test_a_folder_with_a_changed_file_is_not_opened(store: Store, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "name", ["../up", "/etc/cron.d/x", "a/../../up", "", ".", "a//b", "./a", "a/", "a\0b", "..", "//a"]
+    "name", ["../up", "/etc/cron.d/x", "a/../../up", "", ".", "/", "a//b", "./a", "a/", "a\0b", "..", "//a"]
 )
 def test_a_manifest_cannot_lead_out_of_the_folder(store: Store, tmp_path: Path, name: str) -> None:
     content = store.add_bytes(b"x")
