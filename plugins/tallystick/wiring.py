@@ -2,13 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
+from tallystick.clients import charter
 from tallystick.errors import InvalidInput
-from tallystick.identity import load_log_key
+from tallystick.files import private_directory
+from tallystick.identity import create_organisation, generate_log_key, load_log_key, load_msp, load_user
 from tallystick.ledger.port import Ledger
 from tallystick.settings import Settings
+
+#: The users that every organisation gets: pseudonymous enrolment ids and their roles.
+_USERS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+    "operator": {"admin": ("admin",), "pipeline": ("pipeline",)},
+    "regulator": {"admin": ("admin",), "reader": ("reader",)},
+    "auditor": {"admin": ("admin",), "reader": ("reader",)},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A party of the charter: its name there and its MSP."""
+
+    name: str
+    msp_id: str
+
+
+OPERATOR: Final = Party("operator", "OperatorMSP")
+DEVELOPMENT_PARTIES: Final = (OPERATOR, Party("regulator", "RegulatorMSP"), Party("auditor", "AuditorMSP"))
+
+
+def create_home(settings: Settings, *, name: str, parties: tuple[Party, ...] = (OPERATOR,)) -> Ledger:
+    """Make keys for ``parties``, the ledger with its first block, and the charter; returns it open.
+
+    ``name`` is the log's name without the digits. The first party operates the ledger, the second
+    (or the only one) is the independent one. Raises `InvalidInput` where keys or a ledger are there
+    already; what was made before stays.
+    """
+    from tallystick.execution import packages
+    from tallystick.ledger.embedded.genesis import create_ledger
+
+    private_directory(settings.home)
+    for party in parties:
+        create_organisation(settings.msp, party.msp_id, _USERS[party.name])
+    operator = parties[0]
+    admin = load_user(settings.msp, operator.msp_id, "admin")
+    packages.keep_current(settings.packages)
+    create_ledger(
+        embedded_path(settings),
+        name=name,
+        msps=[load_msp(settings.msp / party.msp_id) for party in parties],
+        admin=admin,
+        log_key=generate_log_key(settings.log_key),
+    )
+    ledger = open_ledger(settings)
+    charter.adopt(
+        ledger,
+        admin,
+        parties={party.name: party.msp_id for party in parties},
+        independent=parties[min(1, len(parties) - 1)].name,
+        grants={"pipeline": [(operator.name, "pipeline")]},
+    )
+    return ledger
 
 
 def open_ledger(settings: Settings) -> Ledger:
