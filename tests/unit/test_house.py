@@ -1,0 +1,154 @@
+"""What holds in every file of this house, whoever wrote it."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = ("chaincode/", "plugins/", "dags/", "dashboards/")
+LOCKS = sorted([*ROOT.glob("*.lock"), *ROOT.glob("benchmarks/*.lock"), *ROOT.glob("tests/**/*.lock")])
+MOST_LINES = 400
+
+
+@functools.cache
+def files() -> tuple[str, ...]:
+    """Every file under version control that is still there, relative to the checkout."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return tuple(name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file())
+
+
+def python_files(*folders: str) -> list[str]:
+    return [name for name in files() if name.endswith(".py") and name.startswith(folders)]
+
+
+@functools.cache
+def tree(name: str) -> ast.Module:
+    return ast.parse((ROOT / name).read_text())
+
+
+def text_of(name: str) -> str:
+    """The file's text; nothing for one that is not text."""
+    try:
+        return (ROOT / name).read_text()
+    except UnicodeDecodeError:
+        return ""
+
+
+def imported(name: str) -> set[str]:
+    """The top-level packages that a file imports, at any depth of it."""
+    found = set()
+    for node in ast.walk(tree(name)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.relative_to(ROOT)))
+def test_a_lock_pins_by_hash_and_carries_no_address(lock: Path) -> None:
+    text = lock.read_text()
+    pins = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
+    assert pins
+    assert all(re.match(r"[a-z0-9._-]+==\S+ .*\\$", pin) for pin in pins)
+    assert text.count("--hash=sha256:") >= len(pins)
+    assert "://" not in text
+
+
+def test_the_tests_lock_only_adds_to_the_one_that_runs() -> None:
+    def pins(name: str) -> set[str]:
+        return set(re.findall(r"^(\S+==\S+)", (ROOT / name).read_text(), flags=re.MULTILINE))
+
+    assert pins("requirements.lock") < pins("requirements-dev.lock")
+
+
+def test_no_file_names_a_place_of_one_machine() -> None:
+    places = re.compile(r"/(?:home|Users)/[a-z]|/root/|" + re.escape(f"{ROOT}/"))
+    named = [name for name in files() if name != "tests/unit/test_house.py" and places.search(text_of(name))]
+    assert named == []
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [name for name in python_files(*CODE, "tests/") if not ast.get_docstring(tree(name))]
+    assert silent == []
+
+
+def test_every_public_function_of_the_law_and_of_proof_says_what_it_does() -> None:
+    silent = [
+        f"{name}: {node.name}"
+        for name in python_files("chaincode/", "plugins/tallystick/proof/")
+        for node in tree(name).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        if not node.name.startswith("_") and not ast.get_docstring(node)
+    ]
+    assert silent == []
+
+
+def test_no_file_is_too_long() -> None:
+    long = {name: count for name in python_files("") if (count := text_of(name).count("\n")) > MOST_LINES}
+    assert long == {}
+
+
+def test_no_float_in_a_contract() -> None:
+    floats = [
+        f"{name}:{node.lineno}"
+        for name in python_files("chaincode/")
+        for node in ast.walk(tree(name))
+        if (isinstance(node, ast.Constant) and isinstance(node.value, float))
+        or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div))
+    ]
+    assert floats == []
+
+
+def test_a_contract_reaches_no_clock_no_chance_and_no_environment() -> None:
+    allowed = {
+        "__future__",
+        "chaincode",
+        "collections",
+        "dataclasses",
+        "functools",
+        "hashlib",
+        "json",
+        "re",
+        "typing",
+    }
+    reached = {name: extra for name in python_files("chaincode/") if (extra := imported(name) - allowed)}
+    assert reached == {}
+
+
+def test_proof_imports_the_standard_library_cryptography_and_itself() -> None:
+    allowed = set(sys.stdlib_module_names) | {"cryptography", "tallystick"}
+    reached = {
+        name: extra
+        for name in python_files("plugins/tallystick/proof/")
+        if (extra := imported(name) - allowed)
+    }
+    assert reached == {}
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", "1 failed"), ("", "1 skipped")])
+def test_a_skip_is_a_failure_under_ci_only(tmp_path: Path, ci: str, outcome: str) -> None:
+    (tmp_path / "conftest.py").write_text((ROOT / "tests/conftest.py").read_text())
+    (tmp_path / "test_it.py").write_text("import pytest\ndef test_it():\n    pytest.skip('no tool')\n")
+    assert outcome in run_pytest(tmp_path, ci)
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", "1 error"), ("", "1 skipped")])
+def test_a_file_skipped_whole_is_an_error_under_ci_only(tmp_path: Path, ci: str, outcome: str) -> None:
+    (tmp_path / "conftest.py").write_text((ROOT / "tests/conftest.py").read_text())
+    (tmp_path / "test_it.py").write_text("import pytest\npytest.importorskip('no_such_tool')\n")
+    assert outcome in run_pytest(tmp_path, ci)
+
+
+def run_pytest(folder: Path, ci: str) -> str:
+    command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(folder), str(folder)]
+    env = {**os.environ, "CI": ci, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False).stdout
