@@ -101,7 +101,9 @@ class Block:
 
 def canonical(value: Any) -> bytes:
     """Canonical JSON of a value of the restricted model (docs/formats/canonical.md)."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
+    return json.dumps(
+        value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+    ).encode()
 
 
 def transaction_id(nonce: bytes, creator: bytes) -> str:
@@ -147,9 +149,7 @@ def parse_config(data: bytes) -> Config:
     log_key = _base64(value["log_key"], what)
     if len(log_key) != 32:
         raise Malformed(f"{what}: the log's key is not 32 bytes")
-    return Config(
-        data, value["name"], value["number"], tuple(msps), value["package"], log_key, value["time"]
-    )
+    return Config(data, value["name"], value["number"], tuple(msps), value["package"], log_key, value["time"])
 
 
 def judge_config(config: Config, creator: bytes, signature: bytes, previous: Config | None) -> Member:
@@ -181,10 +181,14 @@ def _envelopes(value: Any, what: str) -> tuple[Envelope, ...]:
     _expect(value, {"creators": list, "transactions": list, "v": int, "verdicts": list}, what)
     if value["v"] != 1 or len(value["verdicts"]) != len(value["transactions"]) or not value["transactions"]:
         raise Malformed(f"{what}: not one verdict for each of its transactions")
-    creators = {sha256(creator).hexdigest(): creator for creator in (_base64(c, what) for c in value["creators"])}
+    creators = {
+        sha256(creator).hexdigest(): creator for creator in (_base64(c, what) for c in value["creators"])
+    }
     return tuple(
         _envelope(content, creators, verdict, f"{what}, transaction {position}")
-        for position, (content, verdict) in enumerate(zip(value["transactions"], value["verdicts"], strict=True))
+        for position, (content, verdict) in enumerate(
+            zip(value["transactions"], value["verdicts"], strict=True)
+        )
     )
 
 

@@ -209,7 +209,9 @@ class EmbeddedLedger:
         )
         positions = iter(enumerate(indices))
         return [
-            self._receipt(outcome, head.number, *next(positions)) if isinstance(outcome, Executed) else outcome
+            self._receipt(outcome, head.number, *next(positions))
+            if isinstance(outcome, Executed)
+            else outcome
             for outcome in outcomes
         ]
 

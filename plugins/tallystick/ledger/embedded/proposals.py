@@ -53,7 +53,9 @@ def propose(identity: Identity, origin: str, call: Call, time_ms: int) -> Signed
             f"{call.contract}.{call.transaction}: a request of more than {limits.MAX_REQUEST:,} bytes",
             hint="Split the batch.",
         )
-    data = _encode(call.contract, sha256(creator).hexdigest(), nonce.hex(), origin, request, time_ms, call.transaction)
+    data = _encode(
+        call.contract, sha256(creator).hexdigest(), nonce.hex(), origin, request, time_ms, call.transaction
+    )
     return SignedProposal(
         data,
         identity.sign(data),
