@@ -18,6 +18,26 @@ MAX_DEPTH: Final = 32
 _ENCODER: Final = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"), check_circular=False
 )
+_LONG_NUMBER: Final = re.compile(rb"[0-9]{16}")
+
+
+def _refuse_number(text: str) -> Any:
+    raise NotCanonical("a number that is not an integer")
+
+
+_DECODER: Final = json.JSONDecoder(parse_float=_refuse_number, parse_constant=_refuse_number)
+
+
+def _is_plain(data: bytes) -> bool:
+    """Whether parsed ``data`` cannot leave the model: no tag, no big integer, no foreign key, not deep."""
+    return (
+        data.isascii()
+        and b'"$' not in data
+        and data.count(b"[") + data.count(b"{") <= MAX_DEPTH
+        and not _LONG_NUMBER.search(data)
+    )
+
+
 _TAGS: Final = {
     "$float": re.compile(r"NaN|-?Infinity|-?(0|[1-9][0-9]*)(\.[0-9]+)?(e[+-]?[0-9]+)?"),
     "$int": re.compile(r"-?[1-9][0-9]*"),
@@ -29,7 +49,7 @@ class NotCanonical(ValueError):
 
 
 def encode(value: Any) -> bytes:
-    """The canonical bytes of ``value``. Raises `NotCanonical`, naming the path that has none."""
+    """The canonical bytes of ``value``. Raises `NotCanonical`, naming the place that has none."""
     check(value)
     try:
         return _ENCODER.encode(value).encode()
@@ -40,11 +60,14 @@ def encode(value: Any) -> bytes:
 def decode(data: bytes) -> Any:
     """The value of canonical bytes. Raises `NotCanonical` for any others, duplicate keys included."""
     try:
-        value = json.loads(data)
-        again = encode(value)
-    except (ValueError, RecursionError) as error:
-        reason = str(error) if isinstance(error, NotCanonical) else "not JSON"
-        raise NotCanonical(reason) from None
+        value = _DECODER.decode(data.decode())
+        if not _is_plain(data):
+            check(value)
+        again = _ENCODER.encode(value).encode()
+    except NotCanonical:
+        raise
+    except (ValueError, RecursionError):
+        raise NotCanonical("not JSON") from None
     if again != data:
         raise NotCanonical("JSON, but not in canonical form")
     return value
@@ -55,33 +78,52 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def check(value: Any, path: str = "value", depth: int = 0) -> None:
+def check(value: Any) -> None:
     """Raise `NotCanonical` where ``value`` leaves the restricted data model."""
-    kind = type(value)
-    if kind is str or kind is bool or value is None:
-        return
-    if kind is int:
-        if not -MAX_INTEGER <= value <= MAX_INTEGER:
-            raise NotCanonical(f'{path}: an integer beyond 2^53 - 1; carry it as {{"$int": "..."}}')
-        return
-    if depth == MAX_DEPTH:
-        raise NotCanonical(f"{path}: nested deeper than {MAX_DEPTH}")
-    if kind is dict:
-        for key, item in value.items():
-            if type(key) is not str or not key.isascii():
-                raise NotCanonical(f"{path}: a key that is not an ASCII string")
-            if key[:1] == "$":
-                _check_tag(value, path)
-            check(item, f"{path}.{key}", depth + 1)
-        return
-    if kind is list or kind is tuple:
-        for index, item in enumerate(value):
-            check(item, f"{path}[{index}]", depth + 1)
-        return
-    raise NotCanonical(f"{path}: {kind.__name__} has no canonical form")
+    try:
+        _check([value], 0)
+    except _Misfit as misfit:
+        raise NotCanonical("".join(["value", *reversed(misfit.path[:-1])]) + ": " + misfit.reason) from None
 
 
-def _check_tag(value: dict[str, Any], path: str) -> None:
+class _Misfit(Exception):
+    """A value outside the model; ``path`` grows from the inside out, so that the hot path builds none."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        self.path: list[str] = []
+
+
+def _check(container: Any, depth: int) -> None:
+    place: Any = None
+    named = type(container) is dict
+    try:
+        if depth > MAX_DEPTH:
+            raise _Misfit(f"nested deeper than {MAX_DEPTH}")
+        for place, value in container.items() if named else enumerate(container):
+            if named:
+                if type(place) is not str or not place.isascii():
+                    place = None
+                    raise _Misfit("a key that is not an ASCII string")
+                if place[:1] == "$":
+                    _check_tag(container)
+            kind = type(value)
+            if kind is str or kind is bool or value is None:
+                continue
+            if kind is int:
+                if not -MAX_INTEGER <= value <= MAX_INTEGER:
+                    raise _Misfit('an integer beyond 2^53 - 1; carry it as {"$int": "..."}')
+            elif kind is dict or kind is list or kind is tuple:
+                _check(value, depth + 1)
+            else:
+                raise _Misfit(f"{kind.__name__} has no canonical form")
+    except _Misfit as misfit:
+        if place is not None:
+            misfit.path.append(f".{place}" if named else f"[{place}]")
+        raise
+
+
+def _check_tag(value: dict[str, Any]) -> None:
     (key, *more), (text, *_) = list(value), list(value.values())
     if more or key not in _TAGS or type(text) is not str or not _TAGS[key].fullmatch(text):
-        raise NotCanonical(f"{path}: a key that starts with $ but is no tagged value")
+        raise _Misfit("a key that starts with $ but is no tagged value")

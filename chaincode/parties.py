@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from chaincode import canonical
@@ -24,7 +25,12 @@ class Parties:
         data = await context.get(CHARTER_KEY)
         if data is None:
             raise Refusal("NO_CHARTER")
-        return cls(canonical.decode(data))
+        return cls.of(data)
+
+    @classmethod
+    def of(cls, data: bytes) -> Parties:
+        """From the bytes at `CHARTER_KEY`."""
+        return _parse(data)
 
     @property
     def skew_ms(self) -> int:
@@ -44,3 +50,9 @@ class Parties:
         """Raise `Refusal` FORBIDDEN for a caller of no party."""
         if caller.msp_id not in self.charter["parties"].values():
             raise Refusal("FORBIDDEN", needs="member")
+
+
+@lru_cache(maxsize=8)
+def _parse(data: bytes) -> Parties:
+    # A pure function of committed bytes, which every transaction of every contract reads.
+    return Parties(canonical.decode(data))

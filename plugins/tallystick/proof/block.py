@@ -46,7 +46,7 @@ class Header:
 class Config:
     """The rules in force from a block on: who the members are, which contracts run, who signs heads."""
 
-    bytes: bytes
+    encoded: bytes
     name: str
     number: int
     msps: tuple[Msp, ...]
@@ -57,14 +57,14 @@ class Config:
     @property
     def digest(self) -> str:
         """SHA-256 of the configuration's canonical JSON, in hex."""
-        return sha256(self.bytes).hexdigest()
+        return sha256(self.encoded).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """A signed transaction as it was ordered: proposal, what it read, wrote and recorded."""
 
-    bytes: bytes
+    encoded: bytes
     proposal_bytes: bytes
     proposal: Mapping[str, Any]
     creator: bytes
@@ -158,7 +158,7 @@ def judge_config(config: Config, creator: bytes, signature: bytes, previous: Con
     Raises `NotProven` for a wrong signer, number or name.
     """
     rules = previous or config
-    member = Membership(rules.msps).verify(creator, signature, config.bytes, config.time)
+    member = Membership(rules.msps).verify(creator, signature, config.encoded, config.time)
     if "admin" not in member.roles:
         raise NotProven("configuration: signed by somebody who is not an administrator")
     if config.number != (previous.number + 1 if previous else 0) or config.name != rules.name:

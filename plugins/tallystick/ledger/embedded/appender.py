@@ -166,7 +166,7 @@ def config_block(
     """Header and data of a configuration block."""
     data = canonical(
         {
-            "config": config.bytes.decode(),
+            "config": config.encoded.decode(),
             "creator": base64.b64encode(creator).decode(),
             "signature": base64.b64encode(signature).decode(),
             "v": 1,

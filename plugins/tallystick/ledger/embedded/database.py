@@ -147,7 +147,7 @@ def translated(path: Path) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         raise CouldNotCheck(
             f"the ledger file {path} cannot be used now: {error}",
-            hint="Nothing that was acknowledged is lost. See that the disk has room and the file is writable.",
+            hint="Nothing acknowledged is lost. See that the disk has room and the file is writable.",
         ) from error
     except sqlite3.DatabaseError as error:
         raise _damaged(path, error) from error
@@ -158,5 +158,5 @@ def translated(path: Path) -> Iterator[None]:
 def _damaged(path: Path, error: Any) -> NotAsRecorded:
     return NotAsRecorded(
         f"the ledger file {path} is damaged: {error}",
-        hint="Keep it as it is for the auditor and restore a copy; check that copy with: tally verify --since",
+        hint="Keep it as it is for the auditor, restore a copy and check that: tally verify --since FILE",
     )

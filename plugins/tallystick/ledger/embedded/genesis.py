@@ -105,7 +105,7 @@ def _config(name: str, number: int, msps: Sequence[Msp], package: str, log_key: 
 
 
 def _sign(config: Config, admin: Identity, previous: Config | None) -> bytes:
-    signature = admin.sign(config.bytes)
+    signature = admin.sign(config.encoded)
     try:
         judge_config(config, admin.serialised, signature, previous)
     except ProofError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,10 +12,9 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from chaincode import canonical
-from chaincode.catalogue import invoke
+from chaincode import canonical, catalogue
 from chaincode.errors import Refusal
-from chaincode.parties import CHARTER_KEY
+from chaincode.parties import CHARTER_KEY, Parties
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded, Refused, TallystickError
 from tallystick.execution import packages, simulate
 from tallystick.identity import Identity
@@ -53,6 +52,9 @@ class Endorsed:
 @dataclass(slots=True)
 class _Job:
     proposal: SignedProposal
+    #: The signer, as the rules of block ``judged_by`` judge it; None where they refuse.
+    member: Member | None = None
+    judged_by: int = -1
     endorsed: simulate.Simulation | None = None
     outcome: Receipt | TallystickError | None = None
 
@@ -83,12 +85,15 @@ class EmbeddedLedger:
         log_key: Ed25519PrivateKey | None = None,
         refusals: Path | None = None,
         clock: Clock = system_clock,
+        invoke: simulate.Invoke = catalogue.invoke,
     ) -> None:
-        """Open the ledger at ``path``. Without ``log_key`` it is open for reading only."""
+        """Open the ledger at ``path``. Without ``log_key`` it is open for reading only; ``invoke`` is
+        the way into the contracts."""
         self._database = Database(path)
         self._log_key = log_key
         self._refusals = RefusalLog(refusals or path.with_name("refusals.jsonl"))
         self._clock = clock
+        self._invoke = invoke
         self._queue: list[_Job] = []
         self._queue_lock = threading.Lock()
         self._commit_lock = threading.Lock()
@@ -113,12 +118,12 @@ class EmbeddedLedger:
     # Writing
 
     def submit(self, identity: Identity, call: Call, *, time_ms: int | None = None) -> Receipt:
-        job = _Job(self._propose(identity, call, time_ms))
+        job = self._job(self._propose(identity, call, time_ms))
         self._run([job])
         return job.receipt()
 
     def submit_many(self, identity: Identity, calls: Sequence[Call]) -> list[Receipt | Refused]:
-        jobs = [_Job(self._propose(identity, call, None)) for call in calls]
+        jobs = [self._job(self._propose(identity, call, None)) for call in calls]
         self._run(jobs)
         return [_receipt_or_refusal(job) for job in jobs]
 
@@ -128,14 +133,14 @@ class EmbeddedLedger:
         with self._database.reading() as connection:
             state = StateSnapshot(connection)
             try:
-                member = self._admit(proposal, state, self._current_rules(connection))
-                return Endorsed(proposal, simulate.simulate(invoke, state, proposal.call(member)))
+                member = self._admit(_Job(proposal), state, self._current_rules(connection))
+                return Endorsed(proposal, simulate.simulate(self._invoke, state, proposal.call(member)))
             except Refusal as refusal:
                 raise self._refused(proposal, refusal) from refusal
 
     def commit(self, endorsed: Endorsed) -> Receipt:
         """Order and commit what was endorsed; a read that no longer holds makes it invalid, on record."""
-        job = _Job(endorsed.proposal, endorsed.simulation)
+        job = self._job(endorsed.proposal, endorsed.simulation)
         self._run([job])
         return job.receipt()
 
@@ -151,6 +156,13 @@ class EmbeddedLedger:
 
     def _propose(self, identity: Identity, call: Call, time_ms: int | None) -> SignedProposal:
         return propose(identity, self._origin, call, self._clock() if time_ms is None else time_ms)
+
+    def _job(self, proposal: SignedProposal, endorsed: simulate.Simulation | None = None) -> _Job:
+        # The signature costs most: it is judged here, before anybody waits for the ledger.
+        job, rules = _Job(proposal, endorsed=endorsed), self._rules
+        with contextlib.suppress(Refusal):
+            job.member, job.judged_by = _judge(proposal, rules), rules.block
+        return job
 
     def _run(self, jobs: list[_Job]) -> None:
         """Group commit: whoever gets the lock takes all that waits into one durable transaction."""
@@ -224,29 +236,26 @@ class EmbeddedLedger:
         ).fetchone()
         if known or proposal.transaction_id in seen:
             raise Refusal("DUPLICATE_TRANSACTION")
-        member = self._admit(proposal, state, rules)
+        member = self._admit(job, state, rules)
         if job.endorsed is None:
             return Executed(
-                proposal, member, simulate.simulate(invoke, state, proposal.call(member)), "VALID"
+                proposal, member, simulate.simulate(self._invoke, state, proposal.call(member)), "VALID"
             )
         conflict = simulate.conflict(state, job.endorsed.reads, job.endorsed.scans)
         return Executed(proposal, member, job.endorsed, conflict or "VALID")
 
-    def _admit(self, proposal: SignedProposal, state: simulate.Snapshot, rules: _Rules) -> Member:
+    def _admit(self, job: _Job, state: simulate.Snapshot, rules: _Rules) -> Member:
         """The signer, if the signature is good, the ledger is meant and the clock agrees."""
-        try:
-            member = rules.membership.verify(
-                proposal.creator, proposal.signature, proposal.data, proposal.time
-            )
-        except ProofError as error:
-            raise Refusal("NOT_A_MEMBER", reason=str(error)) from error
-        if json.loads(proposal.data)["origin"] != self._origin:
+        proposal = job.proposal
+        if job.member is None or job.judged_by != rules.block:
+            job.member, job.judged_by = _judge(proposal, rules), rules.block
+        if proposal.origin != self._origin:
             raise Refusal("OTHER_LEDGER")
         charter = state.get(CHARTER_KEY)
-        skew: int = canonical.decode(charter[0])["skew_ms"] if charter else DEFAULT_SKEW_MS
+        skew = Parties.of(charter[0]).skew_ms if charter else DEFAULT_SKEW_MS
         if abs(self._clock() - proposal.time) > skew:
             raise Refusal("CLOCK_SKEW", limit_ms=skew)
-        return member
+        return job.member
 
     def _refused(self, proposal: SignedProposal, refusal: Refusal) -> Refused:
         try:
@@ -360,6 +369,13 @@ class EmbeddedLedger:
             return _Rules(block.number, config, Membership(config.msps))
         except ProofError as error:
             raise NotAsRecorded(f"block {block.number} cannot be read: {error}") from error
+
+
+def _judge(proposal: SignedProposal, rules: _Rules) -> Member:
+    try:
+        return rules.membership.verify(proposal.creator, proposal.signature, proposal.data, proposal.time)
+    except ProofError as error:
+        raise Refusal("NOT_A_MEMBER", reason=str(error)) from error
 
 
 def _receipt_or_refusal(job: _Job) -> Receipt | Refused:

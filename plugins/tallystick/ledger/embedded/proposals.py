@@ -14,7 +14,7 @@ from tallystick.errors import InvalidInput
 from tallystick.execution import simulate
 from tallystick.identity import Identity
 from tallystick.ledger.port import Call
-from tallystick.proof.block import transaction_id
+from tallystick.proof import block
 from tallystick.proof.membership import Member
 
 
@@ -27,6 +27,7 @@ class SignedProposal:
     creator: bytes
     nonce: bytes
     transaction_id: str
+    origin: str
     contract: str
     transaction: str
     request: bytes
@@ -61,7 +62,8 @@ def propose(identity: Identity, origin: str, call: Call, time_ms: int) -> Signed
         identity.sign(data),
         creator,
         nonce,
-        transaction_id(nonce, creator),
+        block.transaction_id(nonce, creator),
+        origin,
         call.contract,
         call.transaction,
         request,
@@ -73,8 +75,8 @@ def _encode(
     contract: str, creator: str, nonce: str, origin: str, request: bytes, time: int, transaction: str
 ) -> bytes:
     # The request's bytes are encoded once and kept: they are spliced in where its key sorts.
-    before = canonical.encode({"contract": contract, "creator": creator, "nonce": nonce, "origin": origin})
-    behind = canonical.encode({"time": time, "transaction": transaction, "v": 1})
+    before = block.canonical({"contract": contract, "creator": creator, "nonce": nonce, "origin": origin})
+    behind = block.canonical({"time": time, "transaction": transaction, "v": 1})
     return before[:-1] + b',"request":' + request + b"," + behind[1:]
 
 
