@@ -31,9 +31,7 @@ STORED = merkle.Frontier().extend(HASHES)
 def verifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     go = shutil.which("go")
     if go is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("Go is missing, and CI must run this test")
-        pytest.skip("Go is not installed")
+        pytest.skip("Go is not installed")  # under CI=true the shared conftest makes this a failure
     binary = tmp_path_factory.mktemp("go") / "verify"
     environment = os.environ | {"GOFLAGS": "-mod=readonly"}
     subprocess.run([go, "build", "-o", binary, "."], cwd=MODULE, env=environment, check=True, timeout=300)

@@ -87,7 +87,7 @@ class Frontier:
     @classmethod
     def from_bytes(cls, data: bytes) -> Frontier:
         """What `to_bytes` gave, or `Malformed`."""
-        if len(data) < 8 or len(data) % HASH_SIZE != 8:
+        if len(data) % HASH_SIZE != 8:
             raise Malformed("tree frontier: cut short")
         peaks = [data[start : start + HASH_SIZE] for start in range(8, len(data), HASH_SIZE)]
         return cls(int.from_bytes(data[:8], "big"), peaks)

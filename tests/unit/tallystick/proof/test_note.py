@@ -131,7 +131,7 @@ def test_two_keys_with_one_name_and_id_are_refused(monkeypatch: pytest.MonkeyPat
         lambda note: note + "— someone AAAAAB==\n",
         lambda note: note + "not a signature\n",
         lambda note: note + "— someone AAAAAAAA\n" * 100,
-        lambda note: "x" * 1_000_000 + note,
+        lambda note: "x" * (1_000_001 - len(note)) + note,
         lambda note: TEXT[:-1],
         lambda note: TEXT,
         lambda note: "",
@@ -143,8 +143,22 @@ def test_what_is_no_note_is_malformed(damage: object) -> None:
         verify_note(damage(NOTE), [LOG])
 
 
-def test_sixteen_signatures_are_accepted() -> None:
-    assert verify_note(NOTE + "— someone AAAAAAAA\n" * 15, [LOG]) == (TEXT, [LOG])
+def test_what_just_fits_is_accepted() -> None:
+    shortest = "— someone AAAAAAA=\n"
+    assert verify_note(NOTE + shortest * 99, [LOG]) == (TEXT, [LOG])
+    padding = "x" * (1_000_000 - len(NOTE))
+    assert parse_note(padding + NOTE).text == padding + TEXT
+    for time in (0, 2**63 - 1):
+        _, signed = verify_signatures(cosign_note(NOTE, "witness.example", OTHER, time), [WITNESS])
+        assert signed[0].time == time
+
+
+def test_a_cosigners_time_stays_below_two_to_the_63() -> None:
+    time = 2**63
+    value = time.to_bytes(8, "big") + OTHER.sign(f"cosignature/v1\ntime {time}\n{TEXT}".encode())
+    line = f"— witness.example {base64.b64encode(WITNESS.key_id + value).decode()}\n"
+    with pytest.raises(NotProven, match="is wrong"):
+        verify_signatures(NOTE + line, [LOG, WITNESS])
 
 
 @given(st.integers(0, len(COSIGNED) - 1), st.characters(codec="utf-8"))
