@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,10 @@ class Host:
 
 def make_host(directory: Path, *, invoke: Invoke = catalogue.invoke, adopt: bool = True) -> Host:
     """A new embedded ledger below ``directory``; its charter is adopted unless ``adopt`` is false."""
+    yesterday = datetime.now(UTC) - timedelta(days=1)
     authorities = {
-        party: create_organisation(directory / "msp", msp_id, USERS) for party, msp_id in PARTIES.items()
+        party: create_organisation(directory / "msp", msp_id, USERS, not_before=yesterday)
+        for party, msp_id in PARTIES.items()
     }
     admin = load_user(directory / "msp", "OperatorMSP", "admin")
     create_ledger(

@@ -1,0 +1,220 @@
+"""What every host must allow and forbid, whatever the contract: Fabric's strictness, on all of them."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from support import ledgers
+
+from chaincode import limits
+from tallystick.errors import Refused
+from tallystick.ledger.port import Call
+from tallystick.proof.block import parse_block
+
+CONTRACT = "probe"
+
+
+def probe(host, transaction, request, **options):
+    return host.ledger.submit(host.pipeline, Call(CONTRACT, transaction, request), **options).response
+
+
+def look(host, key):
+    return host.ledger.evaluate(host.pipeline, Call(CONTRACT, "get", key))
+
+
+def refused_code(call, *arguments, **options):
+    with pytest.raises(Refused) as refused:
+        call(*arguments, **options)
+    return refused.value.code
+
+
+class TestState:
+    def test_a_get_after_a_put_returns_the_old_value(self, probing):
+        assert probe(probing, "get_after_put", "probe/a") is None
+        assert probe(probing, "get_after_put", "probe/a") == "new"
+
+    def test_values_are_put_replaced_and_removed(self, probing):
+        probe(probing, "put", {"probe/a": "1", "probe/b": "2"})
+        probe(probing, "put", {"probe/a": "3", "probe/b": None, "probe/never": None})
+        assert (look(probing, "probe/a"), look(probing, "probe/b")) == ("3", None)
+
+    def test_scans_are_ordered_and_resume(self, probing):
+        keys = [f"probe/k{number:02}" for number in range(10)]
+        probe(probing, "put", dict.fromkeys(reversed(keys), "x"))
+        assert probe(probing, "scan", ["probe/k", "probe/l"]) == keys
+        assert probe(probing, "scan", ["probe/k02", "probe/k05"]) == keys[2:5]
+
+    def test_evaluating_writes_nothing(self, probing):
+        before = probing.ledger.checkpoint()
+        probing.ledger.evaluate(probing.pipeline, Call(CONTRACT, "put", {"probe/a": "1"}))
+        assert look(probing, "probe/a") is None
+        assert probing.ledger.checkpoint() == before
+
+    @pytest.mark.parametrize(
+        "key",
+        ["provenance/x", "probe", "probe/", "probe/\x01", "probe/a b", "/probe/x", "p" * 600],
+    )
+    def test_keys_that_no_host_takes(self, probing, key):
+        assert refused_code(probe, probing, "put", {key: "1"}) in ("INVALID_KEY", "FOREIGN_KEY")
+
+    def test_a_value_above_the_limit_is_refused(self, probing):
+        probe(probing, "put", {"probe/a": "x" * limits.MAX_VALUE})
+        assert (
+            refused_code(probe, probing, "put", {"probe/a": "x" * (limits.MAX_VALUE + 1)}) == "INVALID_VALUE"
+        )
+
+
+class TestEvents:
+    def test_records_up_to_the_limit_are_kept_in_order(self, probing):
+        probe(probing, "emit", [limits.MAX_RECORD, 10, 20])
+        (envelope,) = [
+            envelope
+            for block in probing.ledger.blocks()
+            for envelope in parse_block(block.header, block.data).valid
+        ]
+        assert [len(record) for record in envelope.records] == [limits.MAX_RECORD, 10, 20]
+
+    def test_a_record_above_the_limit_is_refused(self, probing):
+        assert refused_code(probe, probing, "emit", [limits.MAX_RECORD + 1]) == "TOO_LARGE"
+
+    def test_an_event_above_the_limit_is_refused(self, probing):
+        count = limits.MAX_EVENT // limits.MAX_RECORD + 1
+        assert refused_code(probe, probing, "emit", [limits.MAX_RECORD] * count) == "TOO_LARGE"
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("transaction", "code"),
+        [("emit_and_refuse", "NO"), ("fault", "CONTRACT_FAULT"), ("sleep", "CONTRACT_FAULT")],
+    )
+    def test_nothing_remains_of_a_refused_transaction(self, probing, transaction, code):
+        before = probing.ledger.checkpoint()
+        assert refused_code(probe, probing, transaction, "secret") == code
+        assert probing.ledger.checkpoint() == before
+        assert [look(probing, f"probe/{key}") for key in ("refused", "faulty", "asleep")] == [None] * 3
+
+    def test_a_faults_text_is_not_passed_on(self, probing):
+        with pytest.raises(Refused) as refused:
+            probe(probing, "fault", "patient-4711")
+        assert refused.value.facts == {"error": "ValueError"}
+        assert "patient-4711" not in str(refused.value)
+
+
+class TestCaller:
+    def test_a_contract_sees_who_when_and_which(self, probing):
+        now = probing.clock()
+        receipt = probing.ledger.submit(probing.pipeline, Call(CONTRACT, "whoami", {}), time_ms=now)
+        assert receipt.response == ["OperatorMSP", "pipeline", ["pipeline"], receipt.transaction_id, now]
+
+    @pytest.mark.parametrize("off", [-301_000, 301_000])
+    def test_a_claimed_time_off_the_hosts_clock_is_refused(self, host, off):
+        request = ledgers.dataset()
+        assert (
+            refused_code(host.submit, "register_dataset", request, time_ms=host.clock() + off) == "CLOCK_SKEW"
+        )
+
+    def test_a_stream_never_runs_back(self, host):
+        host.submit("register_dataset", ledgers.dataset())
+        host.clock.offset = -1_000
+        host.submit("register_dataset", ledgers.dataset(version=2))
+        host.clock.offset = -400_000
+        assert refused_code(host.submit, "register_dataset", ledgers.dataset(version=3)) == "BACKDATED"
+
+
+class TestConflicts:
+    def test_a_read_that_no_longer_holds_voids_the_transaction_on_record(self, probing):
+        endorsed = probing.ledger.endorse(probing.pipeline, Call(CONTRACT, "copy", ["probe/a", "probe/b"]))
+        probe(probing, "put", {"probe/a": "changed"})
+        assert refused_code(probing.ledger.commit, endorsed) == "MVCC_READ_CONFLICT"
+        assert look(probing, "probe/b") is None
+        *_, block = probing.ledger.blocks()
+        assert [e.verdict for e in parse_block(block.header, block.data).envelopes] == ["MVCC_READ_CONFLICT"]
+
+    def test_a_read_that_still_holds_commits(self, probing):
+        endorsed = probing.ledger.endorse(probing.pipeline, Call(CONTRACT, "copy", ["probe/a", "probe/b"]))
+        probe(probing, "put", {"probe/c": "unrelated"})
+        probing.ledger.commit(endorsed)
+        assert look(probing, "probe/b") == "nothing"
+
+    def test_a_key_that_appears_in_a_scanned_range_voids_the_transaction(self, probing):
+        endorsed = probing.ledger.endorse(probing.pipeline, Call(CONTRACT, "scan_and_put", "probe/z"))
+        probe(probing, "put", {"probe/a1": "phantom"})
+        assert refused_code(probing.ledger.commit, endorsed) == "PHANTOM_READ_CONFLICT"
+
+    def test_a_transaction_is_committed_once(self, probing):
+        endorsed = probing.ledger.endorse(probing.pipeline, Call(CONTRACT, "put", {"probe/a": "1"}))
+        probing.ledger.commit(endorsed)
+        assert refused_code(probing.ledger.commit, endorsed) == "DUPLICATE_TRANSACTION"
+
+
+class TestConcurrency:
+    def test_concurrent_writers_of_one_stream_lose_nothing(self, host):
+        made = host.submit("register_dataset", ledgers.dataset())
+        errors: list[Exception] = []
+
+        def write(worker: int) -> None:
+            try:
+                for number in range(5):
+                    host.submit("record_use", ledgers.use(made, worker * 100 + number))
+            except Exception as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=write, args=(worker,)) for worker in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == []
+        last = host.submit("record_use", ledgers.use(made, 999))
+        assert last["repeated"] is False
+        attested = host.ledger.submit(
+            host.pipeline, Call("provenance", "attest", {"request_id": "a", "stream": "dataset:claims"})
+        )
+        assert attested.block == host.ledger.height - 1
+        *_, block = host.ledger.blocks()
+        assert b'\\"count\\":42' in block.data
+
+    def test_many_at_once_have_outcomes_of_their_own(self, host):
+        requests = [ledgers.dataset(), ledgers.dataset(version=7), ledgers.dataset(version=2)]
+        outcomes = host.ledger.submit_many(
+            host.pipeline, [Call("provenance", "register_dataset", request) for request in requests]
+        )
+        assert [isinstance(outcome, Refused) for outcome in outcomes] == [False, True, False]
+        assert outcomes[0].block == outcomes[2].block
+
+
+class TestLog:
+    def test_every_record_has_a_leaf_whose_proof_leads_to_the_signed_head(self, host):
+        from tallystick.proof import merkle
+        from tallystick.proof.checkpoint import parse_checkpoint
+        from tallystick.proof.note import parse_vkey, verify_note
+
+        receipt = host.ledger.submit(host.pipeline, Call("provenance", "register_dataset", ledgers.dataset()))
+        host.submit("register_dataset", ledgers.dataset(version=2))
+        proof, note = host.ledger.inclusion_proof(receipt.leaf + 1)
+        text, signed_by = verify_note(note, [parse_vkey(host.ledger.vkey)])
+        head = parse_checkpoint(text)
+        leaf = _leaf_of(host, receipt)
+        merkle.verify_inclusion(receipt.leaf + 1, head.size, merkle.leaf_hash(leaf), proof, head.root)
+        assert [verifier.name for verifier in signed_by] == [host.ledger.origin]
+
+    def test_a_later_head_is_consistent_with_an_earlier_one(self, host):
+        from tallystick.proof import merkle
+        from tallystick.proof.checkpoint import parse_checkpoint
+        from tallystick.proof.note import parse_note
+
+        old = parse_checkpoint(parse_note(host.ledger.checkpoint()).text)
+        host.submit("register_dataset", ledgers.dataset())
+        proof, note = host.ledger.consistency_proof(old.size)
+        new = parse_checkpoint(parse_note(note).text)
+        merkle.verify_consistency(old.size, new.size, old.root, new.root, proof)
+        assert new.size > old.size
+
+
+def _leaf_of(host, receipt):
+    from tallystick.proof.leaves import record_leaf, salt
+
+    block = next(iter(host.ledger.blocks(receipt.block)))
+    envelope = parse_block(block.header, block.data).envelopes[receipt.position]
+    return record_leaf(envelope.records[0], salt(bytes.fromhex(envelope.proposal["nonce"]), 1))
