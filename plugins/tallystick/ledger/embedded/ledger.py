@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,20 +15,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from chaincode import canonical, catalogue
 from chaincode.errors import Refusal
 from chaincode.parties import CHARTER_KEY, Parties
-from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded, Refused, TallystickError
+from tallystick.errors import CouldNotCheck, InvalidInput, Refused, TallystickError
 from tallystick.execution import packages, simulate
 from tallystick.identity import Identity
 from tallystick.ledger.embedded import appender
-from tallystick.ledger.embedded.appender import Executed, Head, PendingState
+from tallystick.ledger.embedded.appender import Executed, PendingState
 from tallystick.ledger.embedded.database import Database, StateSnapshot
 from tallystick.ledger.embedded.proposals import SignedProposal, propose
+from tallystick.ledger.embedded.reader import Reader, Rules
 from tallystick.ledger.embedded.refusals import RefusalLog
-from tallystick.ledger.port import BlockBytes, Call, Receipt
-from tallystick.proof import merkle
-from tallystick.proof.block import Config, origin_of, parse_block
+from tallystick.ledger.port import Call, Receipt
+from tallystick.proof.block import Config
 from tallystick.proof.errors import ProofError
-from tallystick.proof.membership import Member, Membership
-from tallystick.proof.note import ED25519, Verifier
+from tallystick.proof.membership import Member
 
 MAX_BLOCK: Final = 1000
 DEFAULT_SKEW_MS: Final = 300_000
@@ -66,16 +65,7 @@ class _Job:
         raise self.outcome
 
 
-@dataclass(frozen=True, slots=True)
-class _Rules:
-    """What is in force: read from the configuration block, kept until another one is written."""
-
-    block: int
-    config: Config
-    membership: Membership
-
-
-class EmbeddedLedger:
+class EmbeddedLedger(Reader):
     """`tallystick.ledger.port.Ledger` over one SQLite file."""
 
     def __init__(
@@ -89,7 +79,7 @@ class EmbeddedLedger:
     ) -> None:
         """Open the ledger at ``path``. Without ``log_key`` it is open for reading only; ``invoke`` is
         the way into the contracts."""
-        self._database = Database(path)
+        super().__init__(Database(path))
         self._log_key = log_key
         self._refusals = RefusalLog(refusals or path.with_name("refusals.jsonl"))
         self._clock = clock
@@ -97,32 +87,20 @@ class EmbeddedLedger:
         self._queue: list[_Job] = []
         self._queue_lock = threading.Lock()
         self._commit_lock = threading.Lock()
-        genesis = self._block(0)
-        rules = self._rules_of(genesis)
-        self._origin = origin_of(rules.config.name, parse_block(genesis.header, genesis.data).header.digest)
-        self._rules = rules
-        if log_key is not None and log_key.public_key().public_bytes_raw() != rules.config.log_key:
+        if log_key is not None and log_key.public_key().public_bytes_raw() != self._rules.config.log_key:
             raise InvalidInput(
                 f"the key that signs heads does not belong to the ledger {path}",
                 hint="Use the log key that `tally init` made with this ledger.",
             )
 
-    @property
-    def origin(self) -> str:
-        return self._origin
-
-    @property
-    def vkey(self) -> str:
-        return Verifier(self._origin, ED25519, self._rules.config.log_key).vkey
-
-    # Writing
-
     def submit(self, identity: Identity, call: Call, *, time_ms: int | None = None) -> Receipt:
+        """As the port says."""
         job = self._job(self._propose(identity, call, time_ms))
         self._run([job])
         return job.receipt()
 
     def submit_many(self, identity: Identity, calls: Sequence[Call]) -> list[Receipt | Refused]:
+        """As the port says."""
         jobs = [self._job(self._propose(identity, call, None)) for call in calls]
         self._run(jobs)
         return [_receipt_or_refusal(job) for job in jobs]
@@ -145,13 +123,14 @@ class EmbeddedLedger:
         return job.receipt()
 
     def evaluate(self, identity: Identity, call: Call) -> Any:
+        """As the port says."""
         return canonical.decode(self.endorse(identity, call).simulation.response)
 
     def configure(self, config: Config, creator: bytes, signature: bytes) -> None:
         """Append a signed configuration, already judged (`genesis.reconfigure`)."""
         log_key = self._writable()
         with self._database.writing() as connection:
-            head = Head.load(connection)
+            head = self._head(connection)
             appender.append_config(connection, head, config, creator, signature, self._origin, log_key)
 
     def _propose(self, identity: Identity, call: Call, time_ms: int | None) -> SignedProposal:
@@ -191,7 +170,7 @@ class EmbeddedLedger:
 
     def _append(self, connection: Any, batch: list[_Job]) -> list[Receipt | TallystickError]:
         log_key = self._writable()
-        head, rules = Head.load(connection), self._current_rules(connection)
+        head, rules = self._head(connection), self._current_rules(connection)
         if rules.config.package != packages.current_digest():
             raise Refused(
                 f"the contracts here ({packages.current_digest()[:12]}) are not those that the ledger"
@@ -228,7 +207,7 @@ class EmbeddedLedger:
         ]
 
     def _execute(
-        self, connection: Any, job: _Job, state: PendingState, rules: _Rules, seen: set[str]
+        self, connection: Any, job: _Job, state: PendingState, rules: Rules, seen: set[str]
     ) -> Executed:
         proposal = job.proposal
         known = connection.execute(
@@ -244,7 +223,7 @@ class EmbeddedLedger:
         conflict = simulate.conflict(state, job.endorsed.reads, job.endorsed.scans)
         return Executed(proposal, member, job.endorsed, conflict or "VALID")
 
-    def _admit(self, job: _Job, state: simulate.Snapshot, rules: _Rules) -> Member:
+    def _admit(self, job: _Job, state: simulate.Snapshot, rules: Rules) -> Member:
         """The signer, if the signature is good, the ledger is meant and the clock agrees."""
         proposal = job.proposal
         if job.member is None or job.judged_by != rules.block:
@@ -289,89 +268,8 @@ class EmbeddedLedger:
             )
         return self._log_key
 
-    # Reading
 
-    @property
-    def height(self) -> int:
-        with self._database.reading() as connection:
-            return Head.load(connection).number + 1
-
-    @property
-    def config(self) -> Config:
-        """The configuration in force."""
-        with self._database.reading() as connection:
-            return self._current_rules(connection).config
-
-    def blocks(self, first: int = 0) -> Iterator[BlockBytes]:
-        end = self.height
-        while first < end:
-            with self._database.reading() as connection:
-                page = connection.execute(
-                    "SELECT number, header, data, checkpoint, first_leaf FROM blocks"
-                    " WHERE number >= ? AND number < ? ORDER BY number LIMIT 64",
-                    (first, end),
-                ).fetchall()
-            if not page:
-                raise NotAsRecorded(f"block {first} is missing from {self._database.path}")
-            for row in page:
-                yield BlockBytes(*row)
-            first = page[-1][0] + 1
-
-    def checkpoint(self) -> str:
-        with self._database.reading() as connection:
-            return self._checkpoint(connection, Head.load(connection))
-
-    def inclusion_proof(self, leaf: int) -> tuple[list[bytes], str]:
-        with self._database.reading() as connection:
-            head = Head.load(connection)
-            proof = merkle.inclusion_proof(leaf, head.frontier.size, _hash_reader(connection))
-            return proof, self._checkpoint(connection, head)
-
-    def consistency_proof(self, old_size: int) -> tuple[list[bytes], str]:
-        with self._database.reading() as connection:
-            head = Head.load(connection)
-            proof = merkle.consistency_proof(old_size, head.frontier.size, _hash_reader(connection))
-            return proof, self._checkpoint(connection, head)
-
-    def close(self) -> None:
-        self._database.close()
-
-    def _checkpoint(self, connection: Any, head: Head) -> str:
-        row = connection.execute("SELECT checkpoint FROM blocks WHERE number = ?", (head.number,)).fetchone()
-        if row is None:
-            raise NotAsRecorded(f"block {head.number} is missing from {self._database.path}")
-        checkpoint: str = row[0]
-        return checkpoint
-
-    def _block(self, number: int) -> BlockBytes:
-        with self._database.reading() as connection:
-            row = connection.execute(
-                "SELECT number, header, data, checkpoint, first_leaf FROM blocks WHERE number = ?", (number,)
-            ).fetchone()
-        if row is None:
-            raise NotAsRecorded(f"block {number} is missing from {self._database.path}")
-        return BlockBytes(*row)
-
-    def _current_rules(self, connection: Any) -> _Rules:
-        (number,) = connection.execute("SELECT config FROM head WHERE id = 1").fetchone()
-        if number != self._rules.block:
-            row = connection.execute(
-                "SELECT number, header, data, checkpoint, first_leaf FROM blocks WHERE number = ?", (number,)
-            ).fetchone()
-            self._rules = self._rules_of(BlockBytes(*row))
-        return self._rules
-
-    def _rules_of(self, block: BlockBytes) -> _Rules:
-        try:
-            config = parse_block(block.header, block.data).config
-            if config is None:
-                raise NotAsRecorded(f"block {block.number} holds no configuration")
-            return _Rules(block.number, config, Membership(config.msps))
-        except ProofError as error:
-            raise NotAsRecorded(f"block {block.number} cannot be read: {error}") from error
-
-
-def _judge(proposal: SignedProposal, rules: _Rules) -> Member:
+def _judge(proposal: SignedProposal, rules: Rules) -> Member:
     try:
         return rules.membership.verify(proposal.creator, proposal.signature, proposal.data, proposal.time)
     except ProofError as error:
@@ -380,17 +278,3 @@ def _judge(proposal: SignedProposal, rules: _Rules) -> Member:
 
 def _receipt_or_refusal(job: _Job) -> Receipt | Refused:
     return job.outcome if isinstance(job.outcome, Refused) else job.receipt()
-
-
-def _hash_reader(connection: Any) -> merkle.Read:
-    def read(indices: Sequence[int]) -> list[bytes]:
-        found = []
-        for index in indices:
-            start, data = connection.execute(
-                "SELECT start, data FROM hashes WHERE start <= ? ORDER BY start DESC LIMIT 1", (index,)
-            ).fetchone()
-            offset = (index - start) * merkle.HASH_SIZE
-            found.append(data[offset : offset + merkle.HASH_SIZE])
-        return found
-
-    return read
