@@ -20,6 +20,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID, ObjectIdentifier, SignatureAlgorithmOID
 
 from tallystick.proof.errors import Malformed, NotProven
@@ -269,10 +270,15 @@ def _certificate(pem: bytes, what: str) -> x509.Certificate:
         again = certificate.public_bytes(serialization.Encoding.PEM)
         # The library reads these late; whatever is wrong with them is to come out here.
         _ = certificate.extensions, certificate.subject, certificate.issuer, certificate.serial_number
-    except (ValueError, x509.DuplicateExtension, x509.InvalidVersion):
+    except (ValueError, x509.DuplicateExtension, x509.InvalidVersion, CryptographyDeprecationWarning):
         raise Malformed(f"{what}: not a PEM certificate") from None
     if again != pem:
         raise Malformed(f"{what}: PEM with more than the certificate in its plain form")
+    # The signature's BIT STRING states its unused bits, which nothing signs: they are none.
+    if not certificate.public_bytes(serialization.Encoding.DER).endswith(b"\x00" + certificate.signature):
+        raise Malformed(f"{what}: a signature that is not whole bytes")
+    if certificate.serial_number <= 0:
+        raise Malformed(f"{what}: a serial number that is not positive")
     if certificate.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA256:
         raise NotProven(f"{what}: not signed with ECDSA and SHA-256")
     return certificate
