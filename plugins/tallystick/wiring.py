@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from tallystick.clients import charter
 from tallystick.errors import InvalidInput
 from tallystick.files import private_directory
-from tallystick.identity import create_organisation, generate_log_key, load_log_key, load_msp, load_user
+from tallystick.identity import (
+    Authority,
+    create_organisation,
+    generate_log_key,
+    load_log_key,
+    load_msp,
+    load_user,
+)
 from tallystick.ledger.port import Ledger
 from tallystick.settings import Settings
+
+if TYPE_CHECKING:
+    from tallystick.ledger.embedded.ledger import EmbeddedLedger
+    from tallystick.ledger.embedded.rebuild import Rebuilt
 
 #: The users that every organisation gets: pseudonymous enrolment ids and their roles.
 _USERS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
@@ -74,10 +85,7 @@ def open_ledger(settings: Settings) -> Ledger:
 
     Raises `CouldNotCheck` where there is no ledger and `InvalidInput` for a URL of no known kind.
     """
-    from tallystick.ledger.embedded.ledger import EmbeddedLedger
-
-    key = load_log_key(settings.log_key) if settings.log_key.exists() else None
-    return EmbeddedLedger(embedded_path(settings), log_key=key, refusals=settings.refusals)
+    return _open_embedded(settings)
 
 
 def embedded_path(settings: Settings) -> Path:
@@ -89,3 +97,66 @@ def embedded_path(settings: Settings) -> Path:
             hint="Set TALLYSTICK_LEDGER to sqlite:///absolute/path/ledger.db",
         )
     return Path(url.path[1:] if url.path.startswith("//") else url.path)
+
+
+def rebuild(settings: Settings, progress: Callable[[int], None] | None = None) -> Rebuilt:
+    """Make what is derived from the ledger's blocks again (`ledger.embedded.rebuild`)."""
+    from tallystick.ledger.embedded.rebuild import rebuild
+
+    return rebuild(embedded_path(settings), progress)
+
+
+def package_status(settings: Settings) -> dict[str, str]:
+    """The digests of the contract package in force on the ledger and of the one installed here."""
+    from tallystick.execution import packages
+
+    ledger = _open_embedded(settings)
+    try:
+        return {"active": ledger.config.package, "installed": packages.current_digest()}
+    finally:
+        ledger.close()
+
+
+def activate(settings: Settings) -> tuple[str, str]:
+    """Put the installed contract package in force; returns the digests before and after.
+
+    Nothing is recorded where it is in force already. Raises `InvalidInput` without an administrator's key.
+    """
+    from tallystick.execution import packages
+    from tallystick.ledger.embedded.genesis import reconfigure
+
+    ledger = _open_embedded(settings)
+    try:
+        before, after = ledger.config.package, packages.keep_current(settings.packages)
+        if before != after:
+            reconfigure(ledger, load_user(settings.msp, settings.msp_id, "admin"), package=after)
+        return before, after
+    finally:
+        ledger.close()
+
+
+def revoke(settings: Settings, msp_id: str, user: str) -> int:
+    """Revoke the certificate of ``user`` of ``msp_id`` and put the list in force; returns the block's number.
+
+    Raises `InvalidInput` where the user or the authority's key is not here.
+    """
+    from tallystick.ledger.embedded.genesis import reconfigure
+
+    member = load_user(settings.msp, msp_id, user)
+    directory = settings.msp / msp_id
+    ledger = _open_embedded(settings)
+    try:
+        Authority.load(directory).revoke([member.certificate_pem])
+        others = [msp for msp in ledger.config.msps if msp.msp_id != msp_id]
+        admin = load_user(settings.msp, settings.msp_id, "admin")
+        reconfigure(ledger, admin, msps=[*others, load_msp(directory)])
+        return ledger.height - 1
+    finally:
+        ledger.close()
+
+
+def _open_embedded(settings: Settings) -> EmbeddedLedger:
+    from tallystick.ledger.embedded.ledger import EmbeddedLedger
+
+    key = load_log_key(settings.log_key) if settings.log_key.exists() else None
+    return EmbeddedLedger(embedded_path(settings), log_key=key, refusals=settings.refusals)

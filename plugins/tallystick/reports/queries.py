@@ -1,0 +1,180 @@
+"""What is asked of the read index: latest records, one by whatever a person types, streams, lineage."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tallystick.errors import InvalidInput
+from tallystick.reports.record import Record
+
+_COLUMNS: Final = (
+    "records.leaf, records.id, kind, digest, block, transaction_id, time_ms, msp_id, member, salt, content"
+)
+#: Kinds that people call by name, in the order in which a name is looked for.
+_NAMED: Final = ("dataset", "model", "run", "pipeline")
+_MOST_EDGES: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """``source`` refers to ``target`` in its field ``role``: the target came first."""
+
+    source: str
+    role: str
+    target: str
+
+
+class Index:
+    """Queries over one connection. Every list is bounded."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    @property
+    def height(self) -> int:
+        """How many blocks are indexed."""
+        row = self.connection.execute("SELECT next FROM position").fetchone()
+        return row[0] if row else 0
+
+    def count(self, kind: str | None = None) -> int:
+        """How many records there are, of one kind or of all."""
+        if kind is None:
+            return int(self.connection.execute("SELECT count(*) FROM records").fetchone()[0])
+        return int(
+            self.connection.execute("SELECT count(*) FROM records WHERE kind = ?", (kind,)).fetchone()[0]
+        )
+
+    def kinds(self) -> dict[str, int]:
+        """How many records of each kind there are."""
+        return dict(self.connection.execute("SELECT kind, count(*) FROM records GROUP BY kind"))
+
+    def latest(
+        self, *, kind: str | None = None, stream: str | None = None, before: int | None = None, limit: int = 20
+    ) -> list[Record]:
+        """Records, newest first; ``before`` is the leaf of the last one on the page before."""
+        tables, conditions, values = "records", ["1"], list[Any]()
+        if stream is not None:
+            tables = "records JOIN streams ON streams.leaf = records.leaf"
+            conditions.append("stream = ?")
+            values.append(stream)
+        if kind is not None:
+            conditions.append("kind = ?")
+            values.append(kind)
+        if before is not None:
+            conditions.append("records.leaf < ?")
+            values.append(before)
+        order = "streams.number" if stream is not None else "records.leaf"
+        return self._records(f"FROM {tables} WHERE {' AND '.join(conditions)} ORDER BY {order} DESC", values, limit)
+
+    def get(self, record_id: str) -> Record | None:
+        """The record of that very id."""
+        found = self._records("FROM records WHERE records.id = ? ORDER BY records.leaf DESC", [record_id], 1)
+        return found[0] if found else None
+
+    def find(self, text: str) -> Record:
+        """The record that ``text`` means: an id, a name (its latest version), a run, or a unique prefix.
+
+        Raises `InvalidInput` where it means nothing or more than one thing.
+        """
+        found = self.get(text) or self._by_name(text)
+        if found is not None:
+            return found
+        ids = self._by_prefix(text)
+        if not ids:
+            raise InvalidInput(f'no record is called "{text}"', hint="See what there is: tally log")
+        if len(ids) > 1:
+            raise InvalidInput(
+                f'"{text}" could be more than one record',
+                hint="Say which: " + ", ".join(ids[:5]) + (", …" if len(ids) > 5 else ""),
+            )
+        record = self.get(ids[0])
+        if record is None:
+            raise InvalidInput(f'no record is called "{text}"', hint="See what there is: tally log")
+        return record
+
+    def referring_to(self, record_id: str, *, limit: int = 50) -> list[Record]:
+        """The records that refer to this one, oldest first."""
+        return self._records(
+            "FROM records WHERE records.leaf IN (SELECT leaf FROM links WHERE target = ?) ORDER BY records.leaf",
+            [record_id],
+            limit,
+        )
+
+    def retirement(self, record_id: str) -> Record | None:
+        """The last record that retired this one or marked it erased."""
+        found = self._records(
+            "FROM records WHERE kind = 'retirement' AND records.leaf IN"
+            " (SELECT leaf FROM links WHERE target = ? AND role = 'subject') ORDER BY records.leaf DESC",
+            [record_id],
+            1,
+        )
+        return found[0] if found else None
+
+    def ancestors(self, record_id: str) -> list[Edge]:
+        """What the record came from, directly or not."""
+        return self._walk("links.source = tree.id", "links.target", record_id)
+
+    def descendants(self, record_id: str) -> list[Edge]:
+        """What came from the record, directly or not."""
+        return self._walk("links.target = tree.id", "links.source", record_id)
+
+    def pipelines(self, limit: int = 20) -> list[Record]:
+        """The last record of each pipeline's runs, newest first."""
+        return self._records(
+            "FROM records WHERE records.leaf IN"
+            " (SELECT max(leaf) FROM records WHERE kind = 'pipeline' GROUP BY subject)"
+            " ORDER BY records.leaf DESC",
+            [],
+            limit,
+        )
+
+    def subjects(self, kind: str, limit: int = 200) -> list[str]:
+        """The names of that kind, the last used first."""
+        rows = self.connection.execute(
+            "SELECT subject FROM records WHERE kind = ? GROUP BY subject ORDER BY max(leaf) DESC LIMIT ?",
+            (kind, limit),
+        )
+        return [row[0] for row in rows]
+
+    def _by_name(self, text: str) -> Record | None:
+        kind, separator, name = text.partition("/")
+        exact = self._records("FROM records WHERE rest = ? ORDER BY records.leaf DESC", [text], 1)
+        if exact:
+            return exact[0]
+        wanted = [(kind, name)] if separator and kind in _NAMED else [(each, text) for each in _NAMED]
+        for each, subject in wanted:
+            found = self._records(
+                "FROM records WHERE kind = ? AND subject = ? ORDER BY records.leaf DESC", [each, subject], 1
+            )
+            if found:
+                return found[0]
+        return None
+
+    def _by_prefix(self, text: str) -> list[str]:
+        if not text or not text.isascii():
+            return []
+        end = text + "\x7f"
+        ids = dict[str, None]()
+        for column in ("id", "rest", "digest"):
+            rows = self.connection.execute(
+                f"SELECT id FROM records WHERE {column} >= ? AND {column} < ? ORDER BY {column} LIMIT 7",  # noqa: S608
+                (text, end),
+            )
+            ids |= dict.fromkeys(row[0] for row in rows)
+        return list(ids)
+
+    def _walk(self, join: str, step: str, record_id: str) -> list[Edge]:
+        rows = self.connection.execute(
+            "WITH RECURSIVE tree(id) AS (SELECT ? UNION"  # noqa: S608
+            f" SELECT {step} FROM links JOIN tree ON {join})"
+            f" SELECT source, role, target FROM links JOIN tree ON {join} ORDER BY leaf LIMIT ?",
+            (record_id, _MOST_EDGES),
+        )
+        return [Edge(*row) for row in rows]
+
+    def _records(self, rest: str, values: Sequence[Any], limit: int) -> list[Record]:
+        rows = self.connection.execute(f"SELECT {_COLUMNS} {rest} LIMIT ?", [*values, limit])  # noqa: S608
+        return [Record(*row) for row in rows]
