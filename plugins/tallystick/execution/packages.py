@@ -16,6 +16,7 @@ from pathlib import Path
 import chaincode
 from chaincode import canonical
 from chaincode.catalogue import invoke
+from chaincode.errors import Refusal
 from tallystick.errors import CouldNotCheck
 from tallystick.execution.simulate import Invoke
 from tallystick.files import private_directory, write_atomic
@@ -76,8 +77,6 @@ def _load_kept(kept: Path) -> Invoke:
 
 
 def _translating(loaded: Invoke, kept_refusal: type[Exception]) -> Invoke:
-    from chaincode.errors import Refusal
-
     async def invoke_kept(context, contract, transaction, request):  # type: ignore[no-untyped-def]
         try:
             return await loaded(context, contract, transaction, request)

@@ -220,8 +220,12 @@ class EmbeddedLedger(Reader):
             return Executed(
                 proposal, member, simulate.simulate(self._invoke, state, proposal.call(member)), "VALID"
             )
-        conflict = simulate.conflict(state, job.endorsed.reads, job.endorsed.scans)
-        return Executed(proposal, member, job.endorsed, conflict or "VALID")
+        if conflict := simulate.conflict(state, job.endorsed.reads, job.endorsed.scans):
+            return Executed(proposal, member, job.endorsed, conflict)
+        # All it read still holds, so running it again gives the same, or it was not made here.
+        if simulate.simulate(self._invoke, state, proposal.call(member)) != job.endorsed:
+            raise Refusal("ENDORSEMENT_DIFFERS")
+        return Executed(proposal, member, job.endorsed, "VALID")
 
     def _admit(self, job: _Job, state: simulate.Snapshot, rules: Rules) -> Member:
         """The signer, if the signature is good, the ledger is meant and the clock agrees."""
@@ -270,6 +274,8 @@ class EmbeddedLedger(Reader):
 
 
 def _judge(proposal: SignedProposal, rules: Rules) -> Member:
+    if not proposal.is_what_was_signed():
+        raise Refusal("NOT_A_MEMBER", reason="the signed bytes say something else")
     try:
         return rules.membership.verify(proposal.creator, proposal.signature, proposal.data, proposal.time)
     except ProofError as error:

@@ -33,6 +33,14 @@ class SignedProposal:
     request: bytes
     time: int
 
+    def is_what_was_signed(self) -> bool:
+        """Whether the fields beside the signed bytes say what those bytes say."""
+        creator = sha256(self.creator).hexdigest()
+        data = _encode(
+            self.contract, creator, self.nonce.hex(), self.origin, self.request, self.time, self.transaction
+        )
+        return data == self.data and self.transaction_id == block.transaction_id(self.nonce, self.creator)
+
     def call(self, member: Member) -> simulate.Call:
         """What to run, as the member that signed."""
         caller = Caller(member.msp_id, member.enrolment_id, member.roles)

@@ -1,0 +1,75 @@
+"""kill -9 at random moments during writes by four processes: nothing acknowledged is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from support import ledgers
+from support.ledgers import make_host, open_embedded
+
+from tallystick.ledger.port import Call
+from tallystick.proof.block import parse_block
+
+KILLS = 200
+WRITERS = 4
+ROOT = Path(__file__).parents[2]
+
+
+def _start(directory: Path, worker: int) -> subprocess.Popen[bytes]:
+    paths = [str(ROOT), str(ROOT / "plugins"), str(ROOT / "tests")]
+    return subprocess.Popen(
+        [sys.executable, "-m", "support.crash_writer", str(directory), str(worker)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _recorded(directory: Path) -> list[str]:
+    ledger = open_embedded(directory)
+    return [
+        json.loads(record)["body"]["request_id"]
+        for block in ledger.blocks()
+        for envelope in parse_block(block.header, block.data).valid
+        for record in envelope.records
+        if b'"kind":"use"' in record
+    ]
+
+
+def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path):
+    host = make_host(tmp_path)
+    host.submit("register_dataset", ledgers.dataset())
+    host.ledger.close()
+    seed = random.randrange(2**32)
+    chance = random.Random(seed)
+    running = [_start(tmp_path, worker) for worker in range(WRITERS)]
+    for _ in range(KILLS):
+        time.sleep(chance.uniform(0.05, 0.25))
+        worker = chance.randrange(WRITERS)
+        running[worker].send_signal(signal.SIGKILL)
+        running[worker].wait()
+        running[worker] = _start(tmp_path, worker)
+    for process in running:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    recorded = _recorded(tmp_path)
+    acknowledged = [
+        line for path in tmp_path.glob("acknowledged-*") for line in path.read_text().splitlines()
+    ]
+    assert len(acknowledged) > KILLS, f"too few writes to mean anything (seed {seed})"
+    assert set(acknowledged) <= set(recorded), f"seed {seed}"
+    assert len(recorded) == len(set(recorded)), f"recorded twice (seed {seed})"
+    assert host.submit("record_use", ledgers.use(_dataset(host), 1))["repeated"] is False
+
+
+def _dataset(host):
+    read = Call("provenance", "read", {"id": "dataset/claims/1"})
+    digest = host.ledger.evaluate(host.pipeline, read)["facts"]["digest"]
+    return {"id": "dataset/claims/1", "digest": {"sha256": digest}}
