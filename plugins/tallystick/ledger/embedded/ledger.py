@@ -210,12 +210,12 @@ class EmbeddedLedger(Reader):
         self, connection: Any, job: _Job, state: PendingState, rules: Rules, seen: set[str]
     ) -> Executed:
         proposal = job.proposal
+        member = self._admit(job, state, rules)
         known = connection.execute(
             "SELECT 1 FROM transactions WHERE id = ?", (bytes.fromhex(proposal.transaction_id),)
         ).fetchone()
         if known or proposal.transaction_id in seen:
             raise Refusal("DUPLICATE_TRANSACTION")
-        member = self._admit(job, state, rules)
         if job.endorsed is None:
             return Executed(
                 proposal, member, simulate.simulate(self._invoke, state, proposal.call(member)), "VALID"
