@@ -1,0 +1,107 @@
+"""The last head seen of each ledger, kept outside its home: an old home put back does not take it along.
+
+    STATE/heads/<SHA-256 of the origin, hex>.note     the signed head, mode 0600
+
+A memory of one's own machine, not a witness: whoever operates the machine can delete it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
+from tallystick.files import cannot_write, private_directory, write_atomic
+from tallystick.proof.checkpoint import Checkpoint, parse_checkpoint
+from tallystick.proof.errors import ProofError
+from tallystick.proof.merkle import verify_consistency
+from tallystick.proof.note import parse_note
+
+Prove = Callable[[int], tuple[Sequence[bytes], str]]
+"""From an old size: the RFC 6962 consistency proof to a later head, and that head's note."""
+
+
+def remember_head(state_dir: Path, note: str, prove: Prove | None = None) -> None:
+    """Keep ``note``, a signed head whose signature the caller has judged, unless a larger one is kept.
+
+    With ``prove`` (a ledger's ``consistency_proof``) a larger head replaces the kept one only where it
+    extends it. Raises `NotAsRecorded` for a head that contradicts the kept one, which then stays;
+    `InvalidInput` for what is no head; `CouldNotCheck` where the directory cannot be used.
+    """
+    head = _parse(note)
+    path = _path(state_dir, head.origin)
+    private_directory(path.parent)
+    with _alone(path):
+        kept_note = _read(path)
+        if kept_note is not None:
+            kept = _parse(kept_note)
+            if head.size < kept.size:
+                return
+            note = _extending(kept, head, note, prove)
+        write_atomic(path, note.encode())
+
+
+def last_head(state_dir: Path, origin: str) -> str | None:
+    """The note of the largest head of ``origin`` that was remembered, or None.
+
+    Raises `CouldNotCheck` where it cannot be read.
+    """
+    return _read(_path(state_dir, origin))
+
+
+def _extending(kept: Checkpoint, head: Checkpoint, note: str, prove: Prove | None) -> str:
+    """The note to keep instead of ``kept``: ``note``, or the later one that was proven to extend it."""
+    contradiction = NotAsRecorded(
+        f"the ledger {head.origin} was rewritten: its head at {head.size:,} leaves does not extend the one"
+        f" seen on this machine at {kept.size:,}",
+        hint="Keep the ledger as it is for the auditor, and compare with a checkpoint kept elsewhere.",
+    )
+    if head.size == kept.size and head.root != kept.root:
+        raise contradiction
+    if head.size == kept.size or prove is None:
+        return note
+    proof, proven = prove(kept.size)
+    later = _parse(proven)
+    try:
+        verify_consistency(kept.size, later.size, kept.root, later.root, proof)
+    except ProofError:
+        raise contradiction from None
+    return proven
+
+
+def _path(state_dir: Path, origin: str) -> Path:
+    return state_dir / "heads" / f"{hashlib.sha256(origin.encode()).hexdigest()}.note"
+
+
+def _parse(note: str) -> Checkpoint:
+    try:
+        return parse_checkpoint(parse_note(note).text)
+    except ProofError as error:
+        raise InvalidInput(f"not the head of a ledger: {error}") from None
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CouldNotCheck(f"the last head seen, {path}, cannot be read: {type(error).__name__}") from error
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    lock = path.with_suffix(".lock")
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise cannot_write(lock, error) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
