@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from tallystick.clients import charter
-from tallystick.errors import InvalidInput
+from tallystick.clients.provenance import Provenance
+from tallystick.errors import InvalidInput, NotAsRecorded
 from tallystick.files import private_directory
+from tallystick.fingerprint.keys import Keyring
 from tallystick.identity import (
     Authority,
     create_organisation,
@@ -19,10 +21,13 @@ from tallystick.identity import (
     load_msp,
     load_user,
 )
-from tallystick.ledger.port import Ledger
+from tallystick.ledger.port import BlockBytes, Ledger
 from tallystick.settings import Settings
+from tallystick.steps.workspace import Workspace
+from tallystick.store import Store
 
 if TYPE_CHECKING:
+    from tallystick.evidence.report import Report
     from tallystick.ledger.embedded.ledger import EmbeddedLedger
     from tallystick.ledger.embedded.rebuild import Rebuilt
 
@@ -86,6 +91,18 @@ def open_ledger(settings: Settings) -> Ledger:
     Raises `CouldNotCheck` where there is no ledger and `InvalidInput` for a URL of no known kind.
     """
     return _open_embedded(settings)
+
+
+def open_workspace(settings: Settings) -> Workspace:
+    """Everything the steps work with, signing as ``settings.msp_id`` and ``settings.user``.
+
+    Raises as `open_ledger` does, and `CouldNotCheck` where the user's key is not here.
+    """
+    identity = load_user(settings.msp, settings.msp_id, settings.user)
+    ledger = open_ledger(settings)
+    return Workspace(
+        settings, Store(settings.objects), Keyring(settings.keys), ledger, Provenance(ledger, identity)
+    )
 
 
 def embedded_path(settings: Settings) -> Path:
@@ -153,6 +170,68 @@ def revoke(settings: Settings, msp_id: str, user: str) -> int:
         return ledger.height - 1
     finally:
         ledger.close()
+
+
+def verify(
+    settings: Settings,
+    *,
+    since: str | None = None,
+    trust: str | None = None,
+    only: str | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Report:
+    """Verify the ledger and all that its records speak of, or only the record ``only``.
+
+    ``since`` is a kept checkpoint, ``trust`` a C2SP tlog-policy, both as text. The head is remembered
+    outside the home where nothing contradicts it, and what a whole verification found is kept for
+    `tally status` and the dashboard. Raises `InvalidInput` for texts that are neither.
+    """
+    from tallystick import heads
+    from tallystick.evidence.report import CHANGED, Report, Subject
+    from tallystick.evidence.verify import verify
+    from tallystick.evidence.witness import Kept
+    from tallystick.ledger.embedded.stored import StoredFile
+    from tallystick.proof.errors import ProofError
+    from tallystick.proof.trust import parse_trust
+    from tallystick.reports.verification import keep_verification
+
+    try:
+        policy = None if trust is None else parse_trust(trust)
+    except ProofError as error:
+        raise InvalidInput(
+            f"the trust policy cannot be read: {error}",
+            hint="docs/formats/trust-policy.md says how it is written.",
+        ) from None
+    path = embedded_path(settings)
+    try:
+        with StoredFile(path) as stored:
+            kept = Kept(since, policy, _last_head(settings, next(stored.blocks(), None)))
+            report = verify(stored, kept, packages=settings.packages, only=only, progress=progress)
+            height = stored.height
+    except NotAsRecorded as error:
+        return Report.of([Subject("ledger", str(path), CHANGED, error.message)], witnessed=False)
+    if report.exit_code != 1:
+        ledger = _open_embedded(settings)
+        heads.remember_head(settings.state_dir, ledger.checkpoint(), ledger.consistency_proof)
+        ledger.close()
+    if only is None:
+        keep_verification(settings.home, report.value(), height - 1)
+    return report
+
+
+def _last_head(settings: Settings, genesis: BlockBytes | None) -> str | None:
+    """The last head seen of the ledger that starts with ``genesis``; None where that cannot be read."""
+    from tallystick import heads
+    from tallystick.proof.block import origin_of, parse_block
+    from tallystick.proof.errors import ProofError
+
+    try:
+        block = None if genesis is None else parse_block(genesis.header, genesis.data)
+    except (ProofError, TypeError):
+        return None
+    if block is None or block.config is None:
+        return None
+    return heads.last_head(settings.state_dir, origin_of(block.config.name, block.header.digest))
 
 
 def _open_embedded(settings: Settings) -> EmbeddedLedger:

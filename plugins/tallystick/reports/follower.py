@@ -80,7 +80,11 @@ def take(
             raise NotAsRecorded(
                 f"block {block.number} cannot be read: {error}", hint="See what else is wrong: tally verify"
             ) from error
-        position.next, position.header, position.leaf = block.number + 1, sha256(block.header).hexdigest(), leaf
+        position.next, position.header, position.leaf = (
+            block.number + 1,
+            sha256(block.header).hexdigest(),
+            leaf,
+        )
         count += 1
     if config is not None:
         position.config = config.encoded

@@ -50,8 +50,8 @@ def rebuild_index(path: Path, ledger: Ledger, progress: Progress | None = None) 
                     progress(1)
             differences = {table: _differences(connection, table) for table in schema.TABLES}
             for table in schema.TABLES:
-                connection.execute(f"DELETE FROM main.{table}")
-                connection.execute(f"INSERT INTO main.{table} SELECT * FROM temp.{table}")
+                connection.execute(f"DELETE FROM main.{table}")  # noqa: S608 - names from TABLES
+                connection.execute(f"INSERT INTO main.{table} SELECT * FROM temp.{table}")  # noqa: S608
                 connection.execute(f"DROP TABLE temp.{table}")
     return differences
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,6 +26,25 @@ class Edge:
     source: str
     role: str
     target: str
+
+
+def reduced(edges: Iterable[Edge]) -> list[Edge]:
+    """``edges`` without those that a longer way says already, so that a drawing shows each step once."""
+    nexts: dict[str, set[str]] = {}
+    edges = list(edges)
+    for edge in edges:
+        nexts.setdefault(edge.source, set()).add(edge.target)
+
+    @functools.cache
+    def reach(record_id: str) -> frozenset[str]:
+        direct = nexts.get(record_id, set())
+        return frozenset(direct).union(*(reach(each) for each in direct))
+
+    return [
+        edge
+        for edge in edges
+        if not any(edge.target in reach(other) for other in nexts[edge.source] - {edge.target})
+    ]
 
 
 class Index:
@@ -52,7 +72,12 @@ class Index:
         return dict(self.connection.execute("SELECT kind, count(*) FROM records GROUP BY kind"))
 
     def latest(
-        self, *, kind: str | None = None, stream: str | None = None, before: int | None = None, limit: int = 20
+        self,
+        *,
+        kind: str | None = None,
+        stream: str | None = None,
+        before: int | None = None,
+        limit: int = 20,
     ) -> list[Record]:
         """Records, newest first; ``before`` is the leaf of the last one on the page before."""
         tables, conditions, values = "records", ["1"], list[Any]()
@@ -67,7 +92,9 @@ class Index:
             conditions.append("records.leaf < ?")
             values.append(before)
         order = "streams.number" if stream is not None else "records.leaf"
-        return self._records(f"FROM {tables} WHERE {' AND '.join(conditions)} ORDER BY {order} DESC", values, limit)
+        return self._records(
+            f"FROM {tables} WHERE {' AND '.join(conditions)} ORDER BY {order} DESC", values, limit
+        )
 
     def get(self, record_id: str) -> Record | None:
         """The record of that very id."""
@@ -98,7 +125,8 @@ class Index:
     def referring_to(self, record_id: str, *, limit: int = 50) -> list[Record]:
         """The records that refer to this one, oldest first."""
         return self._records(
-            "FROM records WHERE records.leaf IN (SELECT leaf FROM links WHERE target = ?) ORDER BY records.leaf",
+            "FROM records WHERE records.leaf IN (SELECT leaf FROM links WHERE target = ?)"
+            " ORDER BY records.leaf",
             [record_id],
             limit,
         )
@@ -176,5 +204,5 @@ class Index:
         return [Edge(*row) for row in rows]
 
     def _records(self, rest: str, values: Sequence[Any], limit: int) -> list[Record]:
-        rows = self.connection.execute(f"SELECT {_COLUMNS} {rest} LIMIT ?", [*values, limit])  # noqa: S608
+        rows = self.connection.execute(f"SELECT {_COLUMNS} {rest} LIMIT ?", [*values, limit])
         return [Record(*row) for row in rows]

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tallystick.reports.record import Record
 
-_HEX: Final = re.compile(r"\b[0-9a-f]{16,}\b")
+_HEX: Final = re.compile(r"\b[0-9a-f]{17,}\b")
 
 
 def short(digest: str) -> str:

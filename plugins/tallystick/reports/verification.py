@@ -5,18 +5,26 @@ A note about a check, not the check: whoever holds the home can edit it. docs/fo
 
 from __future__ import annotations
 
+import contextlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from tallystick.errors import CouldNotCheck
 from tallystick.files import write_atomic
 
 _NAME: Final = "verification.json"
 
 
-def keep_verification(home: Path, value: dict[str, Any]) -> None:
-    """Keep the report of a whole verification. Raises `CouldNotCheck` where it cannot be written."""
-    write_atomic(home / _NAME, json.dumps(value, ensure_ascii=False, sort_keys=True).encode())
+def keep_verification(home: Path, report: dict[str, Any], block: int) -> None:
+    """Keep the report of a whole verification up to ``block``, with the time.
+
+    Where the home cannot be written nothing is kept: the verdict does not depend on it.
+    """
+    value = {**report, "block": block, "time": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"}
+    with contextlib.suppress(CouldNotCheck):
+        write_atomic(home / _NAME, json.dumps(value, ensure_ascii=False, sort_keys=True).encode())
 
 
 def last_verification(home: Path) -> dict[str, Any] | None:

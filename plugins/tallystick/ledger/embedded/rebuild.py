@@ -63,8 +63,8 @@ def rebuild(path: Path, progress: Callable[[int], None] | None = None) -> Rebuil
             differences = {table: _differences(connection, table) for table in DERIVED}
             for table in DERIVED:
                 if differences[table]:
-                    connection.execute(f"DELETE FROM main.{table}")
-                    connection.execute(f"INSERT INTO main.{table} SELECT * FROM temp.{table}")
+                    connection.execute(f"DELETE FROM main.{table}")  # noqa: S608 - names from DERIVED
+                    connection.execute(f"INSERT INTO main.{table} SELECT * FROM temp.{table}")  # noqa: S608
             return Rebuilt(blocks, differences)
     finally:
         database.close()
@@ -75,8 +75,8 @@ def _read_all(connection: sqlite3.Connection, progress: Callable[[int], None] | 
     while True:
         page = connection.execute(
             "SELECT number, header, data, checkpoint, first_leaf FROM blocks WHERE number > ?"
-            f" ORDER BY number LIMIT {_PAGE}",
-            (walk.head.number,),
+            " ORDER BY number LIMIT ?",
+            (walk.head.number, _PAGE),
         ).fetchall()
         for number, header, data, checkpoint, first_leaf in page:
             try:
@@ -104,7 +104,9 @@ def _apply(connection: sqlite3.Connection, walk: _Walk, block: Block, checkpoint
         head.config = block.header.number
     if walk.config is None:
         raise Malformed("there is no configuration before it")
-    leaves = [block_leaf(block.header, block.config, len(block.valid), len(block.envelopes) - len(block.valid))]
+    leaves = [
+        block_leaf(block.header, block.config, len(block.valid), len(block.envelopes) - len(block.valid))
+    ]
     writes: dict[str, tuple[bytes | None, Version]] = {}
     for position, envelope in enumerate(block.envelopes):
         place = (block.header.number, position)

@@ -1,0 +1,144 @@
+"""Data and what was made of it: `policy new`, `policy check`, `retire`, `reproduce`."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tallystick.cli.command import Adder, open_records
+from tallystick.cli.screen import Screen
+from tallystick.errors import InvalidInput, NotAsRecorded
+from tallystick.settings import Settings
+
+if TYPE_CHECKING:
+    from tallystick.reports.queries import Index
+
+_MOST_DATASETS: Final = 100_000
+
+
+def add(adder: Adder) -> None:
+    """Add this file's commands."""
+    policy = adder.group("policy", "write and check dataset policies")
+    new = policy.command("new", _new, "write a first policy from a data file, to be edited")
+    new.add_argument("--data", type=Path, required=True, help="a CSV or Parquet file")
+    new.add_argument("--out", type=Path, help="the policy file (default: beside the data, ending in .yaml)")
+    check = policy.command("check", _check, "read a policy and say what is wrong with it")
+    check.add_argument("policy", type=Path, metavar="POLICY")
+    check.add_argument("--data", type=Path, help="also check that this file has the policy's columns")
+    retire = adder.command("retire", _retire, "record that a dataset, run or model is no longer to be used")
+    retire.add_argument("id", metavar="ID", help="what `tally show` takes")
+    retire.add_argument("--reason", required=True, help="why; it stays on the ledger for ever")
+    retire.add_argument(
+        "--erase",
+        action="store_true",
+        help="also destroy the dataset's key and files; nothing brings them back",
+    )
+    reproduce = adder.command("reproduce", _reproduce, "train again from the record alone, and compare")
+    reproduce.add_argument("id", metavar="ID", help="a model or a run, as for `tally show`")
+
+
+def _new(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick.policy import new_policy
+    from tallystick.policy.marked import EDIT_ME
+
+    path: Path = arguments.out or arguments.data.with_suffix(".yaml")
+    if path.exists():
+        raise InvalidInput(f"{path} is there already", hint="Nothing was changed. Name another with --out.")
+    with screen.progress("reading the data"):
+        text = new_policy(arguments.data)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileNotFoundError:
+        raise InvalidInput(f"{path.parent} is not a directory", hint="Make it first.") from None
+    left = sum(line.split("#")[0].count(EDIT_ME) for line in text.splitlines())
+    screen.line(f"Wrote {path}. {left} lines say {EDIT_ME}: only a person knows what belongs there.")
+    screen.next(
+        (f"tally policy check {path} --data {arguments.data}", "says what is still to be written"),
+        (f"tally run --data {arguments.data} --policy {path}", "runs the audited pipeline"),
+    )
+    screen.result({"policy": str(path), "to_edit": left})
+    return 0
+
+
+def _check(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick.policy import check_columns, load_policy
+
+    policy = load_policy(arguments.policy)
+    if arguments.data is not None:
+        check_columns(policy, arguments.data)
+    screen.line(f"{arguments.policy}: a good policy for {policy.name}, {len(policy.columns):,} columns.")
+    screen.next((f"tally run --data {arguments.data or 'FILE'} --policy {arguments.policy}", ""))
+    screen.result({"policy": str(arguments.policy), "name": policy.name, "columns": len(policy.columns)})
+    return 0
+
+
+def _retire(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick import wiring
+    from tallystick.clients.provenance import Reference, Request
+    from tallystick.reports.summary import title
+    from tallystick.steps.erasure import erase
+
+    with open_records(settings, screen) as (_, index):
+        record = index.find(arguments.id)
+        derived = [index.get(edge.source) for edge in index.descendants(record.id)]
+        datasets = index.latest(kind="dataset", limit=_MOST_DATASETS) if arguments.erase else []
+        others = [each for each in datasets if each.id != record.id and not _is_erased(index, each.id)]
+    if arguments.erase and record.kind != "dataset":
+        raise InvalidInput(
+            f"{title(record.id)} is no dataset, so there is no key to destroy", hint="Leave out --erase."
+        )
+    state = "erased" if arguments.erase else "retired"
+    with wiring.open_workspace(settings) as workspace:
+        # First the record, then the deed: an erasure that nobody knows of looks like a loss.
+        recorded = workspace.provenance.retire(
+            Request(f"retire-{secrets.token_hex(16)}"),
+            subject=Reference(record.id, record.digest),
+            state=state,
+            reason=arguments.reason,
+        )
+        screen.line(f"Recorded in block {recorded.receipt.block:,}: {title(record.id)} is {state}.")
+        erased = None
+        if arguments.erase:
+            erased = erase(
+                workspace,
+                record.body,
+                [each.body for each in derived if each is not None],
+                [each.body for each in others],
+            )
+    if erased is not None:
+        key = "its key is destroyed" if erased.key_destroyed else "its key is kept: other versions use it"
+        screen.line(f"Removed {erased.objects:,} files; {key}. Backups and other copies are not reached.")
+    screen.next((f"tally show {arguments.id}", "the record stays, with this after it"))
+    screen.result(
+        {
+            "id": record.id,
+            "state": state,
+            "block": recorded.receipt.block,
+            "objects_removed": erased.objects if erased else 0,
+            "key_destroyed": bool(erased and erased.key_destroyed),
+        }
+    )
+    return 0
+
+
+def _is_erased(index: Index, record_id: str) -> bool:
+    retirement = index.retirement(record_id)
+    return retirement is not None and retirement.body["state"] == "erased"
+
+
+def _reproduce(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick import wiring
+    from tallystick.reports.summary import title
+    from tallystick.steps.reproduce import reproduce
+
+    with open_records(settings, screen) as (_, index):
+        record = index.find(arguments.id)
+    with screen.progress("training again"):
+        reproduced = reproduce(wiring.open_workspace(settings), record)
+    value = reproduced.value()
+    screen.line(title(record.id))
+    screen.result(value)
+    return 0 if reproduced.agrees else NotAsRecorded.exit_code

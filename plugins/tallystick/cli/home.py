@@ -1,0 +1,207 @@
+"""The home and what lies in it: `init`, `status`, `rebuild`, `activate`, `revoke`, `dashboard`."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from tallystick.cli.command import Adder, open_ledger, open_records
+from tallystick.cli.screen import Screen
+from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
+from tallystick.settings import Settings
+
+#: What the charter takes as the part of the origin before the slash and the digits.
+_LOG_NAME: Final = re.compile(r"[a-z0-9][a-z0-9./-]{0,100}")
+_PORT: Final = 8501
+
+
+def add(adder: Adder) -> None:
+    """Add this file's commands."""
+    init = adder.command("init", _init, "make one organisation's keys and an empty ledger")
+    init.add_argument(
+        "--name", default="tallystick.local", help="the log's name for ever, best below a domain of yours"
+    )
+    adder.command("status", _status, "where everything lies and how far the ledger is")
+    adder.command("rebuild", _rebuild, "make everything that is derived from the blocks again, and compare")
+    adder.command("activate", _activate, "record the contracts that are installed here as those in force")
+    revoke = adder.command("revoke", _revoke, "take a member's certificate out of force")
+    revoke.add_argument("user", metavar="USER", help="the member's name, as in msp/MSP/users/")
+    revoke.add_argument("--msp", default="", help="its organisation (default: yours)")
+    dashboard = adder.command("dashboard", _dashboard, "start the dashboard on this machine")
+    dashboard.add_argument("--port", type=int, default=_PORT, help=f"default: {_PORT}")
+
+
+def _init(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick import wiring
+
+    if not _LOG_NAME.fullmatch(arguments.name):
+        raise InvalidInput(
+            "that is no name for a log",
+            hint="Take lower-case letters, digits, dots, slashes and hyphens: hospital.example/lab",
+        )
+    ledger = wiring.create_home(settings, name=arguments.name)
+    try:
+        origin, vkey = ledger.origin, ledger.vkey
+    finally:
+        ledger.close()
+    screen.table(
+        [
+            ("made", str(settings.home), "keys of one organisation, kept by you alone"),
+            ("ledger", origin, "block 0 with the configuration, block 1 with the charter"),
+            ("vkey", vkey, "give it to whoever shall verify you"),
+        ]
+    )
+    screen.next(
+        ("tally policy new --data FILE", "writes a first policy for a file of yours"),
+        ("tally checkpoint", "prints the signed head, to be kept elsewhere"),
+    )
+    screen.result({"home": str(settings.home), "origin": origin, "vkey": vkey})
+    return 0
+
+
+def _status(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick import heads, wiring
+    from tallystick.proof.checkpoint import parse_checkpoint
+    from tallystick.proof.note import parse_note
+    from tallystick.reports.verification import last_verification
+
+    with open_records(settings, screen) as (ledger, index):
+        head = parse_checkpoint(parse_note(ledger.checkpoint()).text)
+        remembered = heads.last_head(settings.state_dir, ledger.origin)
+        value: dict[str, Any] = {
+            "home": str(settings.home),
+            "origin": ledger.origin,
+            "blocks": ledger.height,
+            "leaves": head.size,
+            "records": index.kinds(),
+            "refusals": _lines(settings.refusals),
+            "package": wiring.package_status(settings),
+            "last_head_seen": parse_checkpoint(parse_note(remembered).text).size if remembered else None,
+            "last_verification": last_verification(settings.home),
+            "mlflow": settings.mlflow_uri,
+        }
+    package = value["package"]
+    same = "installed here" if package["active"] == package["installed"] else "NOT those installed here"
+    verified = value["last_verification"]
+    screen.table(
+        [
+            ("home", value["home"]),
+            ("ledger", f"{value['origin']}, {value['blocks']:,} blocks, {value['leaves']:,} leaves"),
+            (
+                "records",
+                ", ".join(f"{number:,} {kind}" for kind, number in value["records"].items()) or "none",
+            ),
+            ("refused", f"{value['refusals']:,} transactions ({settings.refusals.name})"),
+            ("contracts", f"package {package['active'][:12]}, {same}"),
+            ("last head", _seen(value["last_head_seen"], settings.state_dir)),
+            ("verified", verification_line(verified)),
+            ("MLflow", value["mlflow"]),
+        ]
+    )
+    screen.next(("tally verify", "checks all of it") if same == "installed here" else ("tally activate", ""))
+    screen.result(value)
+    return 0
+
+
+def _rebuild(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick import wiring
+    from tallystick.reports.index import rebuild_index
+
+    with open_ledger(settings) as ledger:
+        height = ledger.height
+    with screen.progress("reading blocks", height) as advance:
+        rebuilt = wiring.rebuild(settings, advance)
+    with open_ledger(settings) as ledger, screen.progress("reading blocks into the index", height) as advance:
+        index = rebuild_index(settings.index, ledger, advance)
+    tables = {**rebuilt.differences, **{f"index {table}": count for table, count in index.items()}}
+    changed = [table for table, count in rebuilt.differences.items() if count]
+    screen.line(f"Read {rebuilt.blocks:,} blocks and made everything again that is derived from them.")
+    screen.table(
+        [
+            (table, "as before" if not count else f"{count:,} rows were not what the blocks say; put right")
+            for table, count in tables.items()
+        ],
+        indent="  ",
+    )
+    screen.next(("tally verify", "checks the blocks themselves"))
+    screen.result({"blocks": rebuilt.blocks, "differences": tables})
+    return NotAsRecorded.exit_code if changed else 0
+
+
+def _activate(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick import wiring
+
+    before, after = wiring.activate(settings)
+    if before == after:
+        screen.line(
+            f"The contracts installed here ({after[:12]}) are in force already; nothing was recorded."
+        )
+    else:
+        screen.line(f"In force from the next block on: package {after[:12]} (before: {before[:12]}).")
+        screen.line("The older package is kept, so that older blocks can be run again.")
+    screen.next(("tally verify", "runs every block again under the package of its time"))
+    screen.result({"before": before, "active": after, "recorded": before != after})
+    return 0
+
+
+def _revoke(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick import wiring
+
+    msp = arguments.msp or settings.msp_id
+    block = wiring.revoke(settings, msp, arguments.user)
+    screen.line(f"Revoked: {arguments.user} of {msp}, by the configuration in block {block:,}.")
+    screen.line("What it signed before stays valid; nothing that it signs from now on will be.")
+    screen.next(("tally status", ""))
+    screen.result({"msp": msp, "user": arguments.user, "block": block})
+    return 0
+
+
+def _dashboard(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    app = Path(__file__).resolve().parents[3] / "dashboards" / "app.py"
+    if not app.is_file():
+        raise CouldNotCheck(
+            "the dashboard is not installed here", hint="It comes with the checkout: make dashboard"
+        )
+    if not 0 < arguments.port < 65536:
+        raise InvalidInput("that is no port", hint="Choose one from 1024 to 65535.")
+    url = f"http://127.0.0.1:{arguments.port}"
+    screen.line(f"The dashboard is at {url}   (this machine only; stop it with Ctrl-C)")
+    screen.result({"url": url})
+    options = {
+        "server.address": "127.0.0.1",
+        "server.port": str(arguments.port),
+        "server.headless": "true",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "minimal",
+        "client.showErrorDetails": "none",
+        "server.fileWatcherType": "none",
+    }
+    command = [sys.executable, "-m", "streamlit", "run", str(app)]
+    command += [part for name, value in options.items() for part in (f"--{name}", value)]
+    return subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode
+
+
+def verification_line(verified: dict[str, Any] | None) -> str:
+    """The last verification in a line."""
+    if verified is None:
+        return "never"
+    outcome = "all as recorded" if verified["verified"] else "NOT all as recorded"
+    return f"{outcome}, up to block {verified['block']:,}, {verified['time']}"
+
+
+def _seen(size: int | None, state_dir: Path) -> str:
+    if size is None:
+        return "none kept outside the home yet"
+    return f"{size:,} leaves, kept outside the home in {state_dir}"
+
+
+def _lines(path: Path) -> int:
+    try:
+        with path.open("rb") as file:
+            return sum(1 for _ in file)
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,282 @@
+"""Running audited pipelines: `demo` and `run`. One child process has Airflow in it; this one has not."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tallystick.cli.command import Adder, open_records
+from tallystick.cli.screen import Screen
+from tallystick.errors import CouldNotCheck, InvalidInput, TallystickError
+from tallystick.settings import Settings
+
+if TYPE_CHECKING:
+    from tallystick.reports.record import Record
+
+DEMO_DAGS: Final = ("healthcare_risk", "finance_signal")
+_OWN_DAG: Final = "own_data"
+_DEMO_NAME: Final = "tallystick.example/demo"
+_LABEL: Final = "The keys of all three organisations were made here by `tally demo`, for development only.\n"
+#: Tasks whose success says nothing that another task's line does not.
+_SILENT: Final = frozenset({"publish", "receive"})
+
+
+def add(adder: Adder) -> None:
+    """Add this file's commands."""
+    adder.command("demo", _demo, "run two audited pipelines on real data, then verify all of it")
+    run = adder.command("run", _run, "run the audited pipeline on a file of yours")
+    run.add_argument("--data", type=Path, required=True, help="a CSV or Parquet file")
+    run.add_argument("--policy", type=Path, required=True, help="its policy (`tally policy new` writes one)")
+
+
+@dataclass
+class _Pipelines:
+    """What the child told."""
+
+    states: dict[str, str] = field(default_factory=dict)
+    records: list[Record] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0 where every pipeline succeeded, else what its first failure stands for."""
+        if self.failures:
+            kinds = {"InvalidInput": 2, "PolicyError": 2, "CouldNotCheck": 3}
+            return kinds.get((self.failures[0]["detail"] or {}).get("error", ""), 1)
+        return 0 if all(state == "success" for state in self.states.values()) else 1
+
+    def value(self) -> dict[str, Any]:
+        """As it stands in JSON answers."""
+        from tallystick.cli.records import record_value
+
+        return {
+            "pipelines": self.states,
+            "records": [record_value(record) for record in self.records],
+            "failures": self.failures,
+        }
+
+
+def _demo(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick.cli.verification import run_verification, show_report
+
+    _prepare_demo(settings, screen)
+    ran = _run_pipelines(settings, screen, DEMO_DAGS, {})
+    if ran.exit_code:
+        screen.line("A pipeline failed. What it did is on the ledger, the failure included.")
+        screen.next(("tally log", "what was recorded"))
+        screen.result(ran.value())
+        return ran.exit_code
+    screen.line()
+    report = run_verification(settings, screen)
+    show_report(screen, report)
+    head = _head(settings)
+    screen.table(
+        [
+            (
+                "keep this line elsewhere:",
+                f"{head['origin']} {head['size']} {head['root']}",
+                "tally checkpoint",
+            ),
+            ("look:", "make dashboard", "or: tally dashboard"),
+            ("MLflow:", f"mlflow ui --backend-store-uri {settings.mlflow_uri}", ""),
+            ("one record:", "tally show rand-hie", ""),
+            ("try it:", "change a number in MLflow, then  tally verify", ""),
+        ]
+    )
+    screen.result(
+        {**ran.value(), "verification": report.value(), "head": head, "mlflow": settings.mlflow_uri}
+    )
+    return report.exit_code
+
+
+def _run(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick.policy import check_columns, load_policy
+
+    data, policy = arguments.data.absolute(), arguments.policy.absolute()
+    try:
+        if not arguments.data.is_file():
+            raise InvalidInput(
+                f"{arguments.data} is not a file", hint="Name a CSV or Parquet file with --data."
+            )
+        check_columns(load_policy(arguments.policy), arguments.data)
+    except InvalidInput as error:
+        error.hint = f"{error.hint}\nNothing was recorded.".lstrip("\n")
+        raise
+    _check_ready(settings)
+    ran = _run_pipelines(settings, screen, (_OWN_DAG,), {"data": str(data), "policy": str(policy)})
+    if ran.exit_code:
+        screen.line("The pipeline failed. What it did is on the ledger, the failure included.")
+        screen.next(("tally log --stream pipeline:own_data", "what was recorded"))
+    else:
+        name = next((record.body["name"] for record in ran.records if record.kind == "dataset"), "ID")
+        screen.next(
+            (f"tally show {name}", "the record, its proof and its lineage"), ("tally verify", "checks all")
+        )
+    screen.result(ran.value())
+    return ran.exit_code
+
+
+def _prepare_demo(settings: Settings, screen: Screen) -> None:
+    """Make the demonstration's home unless there is one."""
+    from tallystick import wiring
+    from tallystick.files import write_atomic
+
+    if not wiring.embedded_path(settings).exists():
+        ledger = wiring.create_home(settings, name=_DEMO_NAME, parties=wiring.DEVELOPMENT_PARTIES)
+        ledger.close()
+        write_atomic(settings.msp / "DEVELOPMENT-KEYS.txt", _LABEL.encode())
+        screen.line(f"Made {settings.home} with the keys of three organisations: for development only.")
+    _check_ready(settings)
+
+
+def _check_ready(settings: Settings) -> None:
+    """Whether records can be written at all, before a minute is spent on finding out."""
+    from tallystick import wiring
+    from tallystick.identity import load_user
+
+    package = wiring.package_status(settings)
+    if package["active"] != package["installed"]:
+        raise CouldNotCheck(
+            f"the contracts installed here ({package['installed'][:12]}) are not those in force on the ledger"
+            f" ({package['active'][:12]})",
+            hint="Put them in force with: tally activate",
+        )
+    load_user(settings.msp, settings.msp_id, settings.user)
+
+
+def _run_pipelines(
+    settings: Settings, screen: Screen, dags: tuple[str, ...], conf: dict[str, Any]
+) -> _Pipelines:
+    ran, shown = _Pipelines(), set[str]()
+    with screen.busy("starting Airflow") as tell:
+        for event in _events(settings, dags, conf):
+            if event["event"] == "dag":
+                ran.states[event["dag"]] = event["state"]
+                continue
+            tell(f"{event['dag']}: {event['task']}")
+            if event["state"] == "running":
+                continue
+            if event["dag"] not in shown:
+                shown.add(event["dag"])
+                screen.line(event["dag"])
+            if event["state"] == "failed" and not _is_summing_up(event):
+                ran.failures.append(event)
+            _show_task(settings, screen, event, ran)
+    if not ran.states:
+        raise TallystickError("no pipeline ran", hint=f"See why in {settings.airflow / 'logs'}")
+    return ran
+
+
+def _events(settings: Settings, dags: tuple[str, ...], conf: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What the child tells, line by line. Raises `TallystickError` where it came to no end."""
+    command = [sys.executable, "-m", "tallystick_airflow.runner", *dags, "--conf", json.dumps(conf)]
+    environment = {
+        **os.environ,
+        "TALLYSTICK_HOME": str(settings.home),
+        "TALLYSTICK_STATE": str(settings.state_dir),
+        "GX_ANALYTICS_ENABLED": "false",
+    }
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        complaint = deque[str](maxlen=1)
+        ended = False
+        try:
+            for line in child.stdout or ():
+                event = json.loads(line)
+                if event["event"] == "error":
+                    raise TallystickError(
+                        f"the pipelines could not be run: {event['message']}",
+                        hint=f"See why in {event['log']}",
+                    )
+                ended = ended or event["event"] == "dag"
+                yield event
+            complaint.extend(child.stderr or ())
+        finally:
+            if child.poll() is None:
+                child.terminate()
+    if not ended:
+        said = "".join(complaint).strip()
+        raise TallystickError(
+            f"the process that runs the pipelines ended with code {child.returncode}: {said}",
+            hint=f"See why in {settings.airflow / 'logs'}",
+        )
+
+
+def _show_task(settings: Settings, screen: Screen, event: dict[str, Any], ran: _Pipelines) -> None:
+    """A line for each record that the task made; one for a task that failed or never began."""
+    from tallystick.reports.summary import summary
+
+    records = _records_of(settings, screen, event)
+    ran.records += records
+    detail = event["detail"] if isinstance(event["detail"], dict) else {}
+    metrics = _metrics(detail)
+    rows = [
+        (
+            record.kind,
+            summary(record) + (f", {metrics}" if record.kind == "run" and metrics else ""),
+            record.block,
+        )
+        for record in records
+        if record.kind != "outcome"
+    ]
+    name = event["task"]
+    for index, (kind, text, block) in enumerate(rows):
+        screen.line(f"  {name if index == 0 else '':<10} {kind:<11} {text:<72} block {block:,}".rstrip())
+    if event["state"] == "failed":
+        said = detail.get("message") or detail.get("error") or "failed"
+        screen.line(f"  {name:<10} {'FAILED':<11} {said}")
+        for line in str(detail.get("hint") or "").splitlines():
+            screen.line(f"  {'':<10} {'':<11} {line}")
+    elif event["state"] != "success":
+        screen.line(f"  {name:<10} {event['state']}")
+    elif not rows and name not in _SILENT:
+        kept = f"        head after block {detail['block']:,} seen and kept" if "block" in detail else ""
+        screen.line(f"  {name:<10} done{kept}")
+
+
+def _records_of(settings: Settings, screen: Screen, event: dict[str, Any]) -> list[Record]:
+    """The records that this task instance made, oldest first."""
+    with open_records(settings, screen) as (_, index):
+        latest = index.latest(stream=f"pipeline:{event['dag']}", limit=50)
+    made = [
+        record
+        for record in latest
+        if (record.body.get("task") or {}).get("run") == event["run"]
+        and record.body["task"]["task"] == event["task"]
+    ]
+    return made[::-1]
+
+
+def _metrics(detail: dict[str, Any]) -> str:
+    """The first metrics of a task's result, those of the held-out part."""
+    metrics = detail.get("metrics")
+    if not isinstance(metrics, dict):
+        return ""
+    numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    return ", ".join(f"{name} {value:.4g}" for name, value in list(numbers.items())[:2])
+
+
+def _is_summing_up(event: dict[str, Any]) -> bool:
+    """Whether this failure only repeats that others failed."""
+    return isinstance(event["detail"], dict) and event["detail"].get("error") == "PipelineFailed"
+
+
+def _head(settings: Settings) -> dict[str, Any]:
+    from tallystick import wiring
+    from tallystick.proof.note import parse_note
+
+    ledger = wiring.open_ledger(settings)
+    try:
+        origin, size, root = parse_note(ledger.checkpoint()).text.splitlines()
+        return {"origin": origin, "size": int(size), "root": root, "block": ledger.height - 1}
+    finally:
+        ledger.close()

@@ -1,0 +1,180 @@
+"""Proofs that verify without this ledger: `prove`, `prove-row`, `checkpoint`."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tallystick.cli.command import Adder, open_ledger, open_records
+from tallystick.cli.screen import Screen
+from tallystick.errors import InvalidInput, NotAsRecorded
+from tallystick.settings import Settings
+
+if TYPE_CHECKING:
+    from tallystick.ledger.port import Ledger
+    from tallystick.proof.trust import Judgement
+    from tallystick.reports.record import Record
+
+
+def add(adder: Adder) -> None:
+    """Add this file's commands."""
+    prove = adder.command("prove", _prove, "write the proof that a record is in the log, and its leaf")
+    prove.add_argument("id", metavar="ID", help="what `tally show` takes")
+    prove.add_argument("--out", type=Path, default=Path(), help="the directory to write to (default: here)")
+    row = adder.command("prove-row", _prove_row, "write the proof that one row is in a recorded table")
+    row.add_argument("id", metavar="DATASET", help="a dataset, as for `tally show`")
+    row.add_argument("row", type=int, metavar="ROW", help="the row's number, counted from 0")
+    row.add_argument("--out", type=Path, default=Path(), help="the directory to write to (default: here)")
+    checkpoint = adder.command("checkpoint", _checkpoint, "print the signed head, to be kept elsewhere")
+    checkpoint.add_argument(
+        "--out", type=Path, help="write checkpoint.txt and trust.txt into this directory instead"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedProof:
+    """An inclusion proof that was verified: its file's text, its parts, who signed the head."""
+
+    text: str
+    hashes: tuple[bytes, ...]
+    note: str
+    judgement: Judgement
+
+
+def checked_proof(ledger: Ledger, record: Record) -> CheckedProof:
+    """The proof of the record under the current head, verified against the ledger's own key.
+
+    Raises `NotAsRecorded` where it does not verify.
+    """
+    from tallystick.proof.errors import ProofError
+    from tallystick.proof.note import parse_vkey
+    from tallystick.proof.tlog_proof import encode_tlog_proof, verify_tlog_proof
+    from tallystick.proof.trust import NO_QUORUM, TrustPolicy
+
+    hashes, note = ledger.inclusion_proof(record.leaf)
+    text = encode_tlog_proof(record.leaf, hashes, note)
+    trust = TrustPolicy((parse_vkey(ledger.vkey),), {}, {}, NO_QUORUM)
+    try:
+        verdict = verify_tlog_proof(text, record.leaf_bytes, trust)
+    except ProofError as error:
+        raise NotAsRecorded(
+            f"the record {record.id} is not under the head of the ledger: {error}",
+            hint="See what is wrong: tally verify. If only the index is, make it again: tally rebuild",
+        ) from error
+    return CheckedProof(text, tuple(hashes), note, verdict.judgement)
+
+
+def _prove(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick.files import write_atomic
+    from tallystick.reports.summary import title
+
+    with open_records(settings, screen) as (ledger, index):
+        record = index.find(arguments.id)
+        proof = checked_proof(ledger, record)
+    stem = directory(arguments.out) / file_name(record.id)
+    proof_path, leaf_path = Path(f"{stem}.tlog-proof"), Path(f"{stem}.leaf")
+    write_atomic(proof_path, proof.text.encode(), 0o644)
+    write_atomic(leaf_path, record.leaf_bytes, 0o644)
+    head = proof.judgement.checkpoint
+    screen.line(f"Proven: {title(record.id)} is leaf {record.leaf:,} of {head.size:,} of {head.origin}.")
+    screen.table(
+        [
+            (str(proof_path), f"the proof, {len(proof.hashes)} hashes and the signed head"),
+            (str(leaf_path), "the leaf's bytes, which hold the whole record"),
+        ],
+        indent="  ",
+    )
+    screen.next(("tally checkpoint --out DIR", "the key that an auditor verifies it with"))
+    screen.result(
+        {
+            "id": record.id,
+            "leaf": record.leaf,
+            "size": head.size,
+            "origin": head.origin,
+            "proof_file": str(proof_path),
+            "leaf_file": str(leaf_path),
+        }
+    )
+    return 0
+
+
+def _prove_row(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick import wiring
+    from tallystick.clients.provenance import Reference
+    from tallystick.files import write_atomic
+    from tallystick.fingerprint.row_proof import prove_row
+    from tallystick.reports.summary import title
+    from tallystick.steps.opening import open_dataset
+
+    if arguments.row < 0:
+        raise InvalidInput("a row's number counts from 0")
+    with open_records(settings, screen) as (_, index):
+        record = index.find(arguments.id)
+    if record.kind != "dataset":
+        raise InvalidInput(f"{title(record.id)} is no dataset", hint="See them: tally log --kind dataset")
+    with wiring.open_workspace(settings) as workspace, screen.busy("reading the table"):
+        dataset = open_dataset(workspace, Reference(record.id, record.digest))
+        proof = prove_row(dataset.table, dataset.key, arguments.row, subject=dataset.policy.privacy.subject)
+    if proof.root.hex() != record.body["table"]["root"]:
+        raise NotAsRecorded(f"the rows of {title(record.id)} do not make the root that is recorded")
+    path = directory(arguments.out) / f"{file_name(record.id)}-row-{arguments.row}.json"
+    write_atomic(path, proof.to_bytes())
+    screen.line(f"Proven: row {arguments.row:,} of {record.body['table']['rows']:,} of {title(record.id)}.")
+    screen.line(f"  {path}   holds this row's values and salt, and nothing of any other row")
+    screen.next((f"tally prove {arguments.id}", "the record whose table root it leads to"))
+    screen.result({"id": record.id, "row": arguments.row, "root": proof.root.hex(), "proof_file": str(path)})
+    return 0
+
+
+def _checkpoint(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick.files import write_atomic
+    from tallystick.proof.checkpoint import parse_checkpoint
+    from tallystick.proof.note import parse_note
+
+    with open_ledger(settings) as ledger:
+        note, vkey, block = ledger.checkpoint(), ledger.vkey, ledger.height - 1
+    head = parse_checkpoint(parse_note(note).text)
+    trust = f"# The ledger's own key. Keep this file away from the ledger.\nlog {vkey}\nquorum none\n"
+    if arguments.out is None:
+        screen.text(note)
+        if not screen.as_json:
+            screen.note(f"vkey  {vkey}")
+            screen.note(
+                f"The head after block {block:,}. Keep it, and the key, where the operator cannot reach."
+            )
+            screen.note("next: tally checkpoint --out DIR   writes both as the files that `verify` takes")
+    else:
+        place = directory(arguments.out)
+        write_atomic(place / "checkpoint.txt", note.encode(), 0o644)
+        write_atomic(place / "trust.txt", trust.encode(), 0o644)
+        screen.line(f"Wrote the head after block {block:,} and the key that signed it. Keep both elsewhere.")
+        since, key = place / "checkpoint.txt", place / "trust.txt"
+        screen.next(
+            (f"tally verify --since {since} --trust {key}", "later, proves that nothing was rewritten")
+        )
+    screen.result(
+        {
+            "checkpoint": note,
+            "vkey": vkey,
+            "trust": trust,
+            "origin": head.origin,
+            "size": head.size,
+            "block": block,
+        }
+    )
+    return 0
+
+
+def directory(path: Path) -> Path:
+    """``path``, which must be a directory to write to. Raises `InvalidInput`."""
+    if not path.is_dir():
+        raise InvalidInput(f"{path} is not a directory", hint="Make it first, or name another with --out.")
+    return path
+
+
+def file_name(record_id: str) -> str:
+    """A record's id as the name of a file."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", record_id)

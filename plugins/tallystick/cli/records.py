@@ -1,0 +1,219 @@
+"""Reading the record: `log` and `show`."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from tallystick.cli.command import Adder, open_records
+from tallystick.cli.screen import Screen, utc
+from tallystick.errors import InvalidInput
+from tallystick.settings import Settings
+
+if TYPE_CHECKING:
+    from tallystick.reports.queries import Edge, Index
+    from tallystick.reports.record import Record
+
+_MOST: Final = 1000
+_HISTORY: Final = 12
+_MOST_LINES: Final = 60
+
+
+def add(adder: Adder) -> None:
+    """Add this file's commands."""
+    log = adder.command("log", _log, "the records, newest first")
+    log.add_argument("--kind", help="only this kind: dataset, validation, run, model, …")
+    log.add_argument("--stream", help="only this stream: dataset:NAME, model:NAME, pipeline:NAME, …")
+    log.add_argument("--limit", type=int, default=20, help="how many (default: 20)")
+    log.add_argument("--before", type=int, metavar="LEAF", help="go on where the page before ended")
+    show = adder.command("show", _show, "one record with its history, proof and lineage")
+    show.add_argument(
+        "id", metavar="ID", help="a record, a dataset or model, an MLflow run, or a unique prefix"
+    )
+
+
+def _log(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick.reports.summary import count, summary
+
+    if not 0 < arguments.limit <= _MOST:
+        raise InvalidInput("--limit is out of range", hint=f"Choose from 1 to {_MOST:,}.")
+    with open_records(settings, screen) as (_, index):
+        kinds = index.kinds()
+        if arguments.kind is not None and arguments.kind not in kinds:
+            raise InvalidInput(
+                f'no record is of the kind "{arguments.kind}"', hint="Kinds here: " + ", ".join(kinds)
+            )
+        found = index.latest(
+            kind=arguments.kind, stream=arguments.stream, before=arguments.before, limit=arguments.limit + 1
+        )
+    page, more = found[: arguments.limit], found[arguments.limit :]
+    screen.table(
+        [(utc(record.time_ms), f"block {record.block:,}", record.kind, summary(record)) for record in page]
+    )
+    if not page:
+        screen.line("No records" + (" there." if arguments.stream or arguments.before else " yet."))
+    else:
+        total = count(sum(kinds.values()), "record") if not arguments.kind else ""
+        screen.line(f"{len(page):,} shown" + (f" of {total}." if total else "."))
+    nexts = [("tally show ID", "one of them: its name, its run, or its id with --json")]
+    if more:
+        options = "".join(
+            f" --{name} {value}"
+            for name, value in (("kind", arguments.kind), ("stream", arguments.stream))
+            if value
+        )
+        nexts.append((f"tally log{options} --before {page[-1].leaf}", "older ones"))
+    screen.next(*nexts)
+    screen.result({"records": [record_value(record) for record in page], "more": bool(more)})
+    return 0
+
+
+def _show(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick.cli.proofs import checked_proof
+    from tallystick.reports.summary import short_id, title
+
+    with open_records(settings, screen) as (ledger, index):
+        record = index.find(arguments.id)
+        proof = checked_proof(ledger, record)
+        retirement = index.retirement(record.id)
+        history = _history(index, record)
+        came_from, led_to = index.ancestors(record.id), index.descendants(record.id)
+    head = proof.judgement.checkpoint
+    screen.line(f"{record.kind}  {title(record.id)}")
+    facts = [
+        ("id", short_id(record.id)),
+        ("recorded", f"{utc(record.time_ms)}, block {record.block:,}, by {record.member} of {record.msp_id}"),
+        ("digest", record.digest[:12]),
+        (
+            "proof",
+            f"leaf {record.leaf:,} of {head.size:,}, checked against the head that {head.origin} signed",
+        ),
+    ]
+    if retirement is not None:
+        state = str(retirement.body["state"]).upper()
+        facts.append((state, f"{utc(retirement.time_ms)}: {retirement.body['reason']}"))
+    screen.table(facts, indent="  ")
+    _section(screen, "says", _flat(record.body))
+    _section(screen, "history", _history_rows(history[:_HISTORY], record))
+    if len(history) > _HISTORY:
+        screen.line(f"  … more: tally log --stream {next(iter(record.streams))}")
+    _tree(screen, "came from", record.id, came_from, down=False)
+    _tree(screen, "led to", record.id, led_to, down=True)
+    screen.next(
+        (f"tally verify {arguments.id}", "checks it and what it names"),
+        (f"tally prove {arguments.id}", "writes a proof that verifies without this ledger"),
+    )
+    screen.result(
+        {
+            "record": record_value(record),
+            "retirement": record_value(retirement) if retirement else None,
+            "history": [record_value(each) for each in history],
+            "came_from": [_edge_value(edge) for edge in came_from],
+            "led_to": [_edge_value(edge) for edge in led_to],
+            "proof": {
+                "leaf": record.leaf,
+                "size": head.size,
+                "hashes": [base64.b64encode(item).decode() for item in proof.hashes],
+                "checkpoint": proof.note,
+            },
+        }
+    )
+    return 0
+
+
+def record_value(record: Record) -> dict[str, Any]:
+    """A record in JSON answers: docs/formats/cli-json.md#record."""
+    return {
+        "id": record.id,
+        "kind": record.kind,
+        "digest": {"sha256": record.digest},
+        "block": record.block,
+        "leaf": record.leaf,
+        "transaction": record.transaction_id,
+        "time": record.time_ms,
+        "msp": record.msp_id,
+        "member": record.member,
+        "record": record.value,
+    }
+
+
+def _history(index: Index, record: Record) -> list[Record]:
+    """What else stands in the record's own stream, and what refers to it, oldest first."""
+    stream = next(iter(record.streams), None)
+    found = index.latest(stream=stream, limit=_HISTORY + 1) if stream else [record]
+    found += index.referring_to(record.id, limit=_HISTORY + 1)
+    return sorted({each.leaf: each for each in found}.values(), key=lambda each: each.leaf)
+
+
+def _history_rows(history: Sequence[Record], record: Record) -> list[tuple[str, ...]]:
+    from tallystick.reports.summary import summary
+
+    return [
+        (utc(each.time_ms), each.kind, summary(each), "(this one)" if each.id == record.id else "")
+        for each in history
+    ]
+
+
+def _section(screen: Screen, name: str, rows: Sequence[Sequence[str]]) -> None:
+    if rows:
+        screen.line(name)
+        screen.table(rows, indent="  ")
+
+
+def _flat(value: Any, path: str = "") -> list[tuple[str, str]]:
+    """A record's body as lines of field and value; references as the title of what they name."""
+    from tallystick.reports.summary import short_id, title
+
+    if isinstance(value, dict):
+        if isinstance(value.get("id"), str) and isinstance(value.get("digest"), dict):
+            return [(path, title(value["id"]))]
+        rows = [row for key, item in value.items() for row in _flat(item, f"{path}.{key}" if path else key)]
+    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        rows = [row for number, item in enumerate(value, 1) for row in _flat(item, f"{path}.{number}")]
+    elif isinstance(value, list):
+        rows = [(path, ", ".join(str(item) for item in value) or "none")]
+    elif isinstance(value, bool):
+        rows = [(path, "yes" if value else "no")]
+    elif isinstance(value, int):
+        rows = [(path, f"{value:,}")]
+    else:
+        rows = [(path, "none" if value is None else short_id(str(value)))]
+    if path or len(rows) <= _MOST_LINES:
+        return rows
+    return [*rows[:_MOST_LINES], ("…", f"{len(rows) - _MOST_LINES:,} more with --json")]
+
+
+def _tree(screen: Screen, name: str, root: str, edges: Sequence[Edge], *, down: bool) -> None:
+    """The lineage as a tree; what stands in it twice is drawn once and named after that."""
+    from tallystick.reports.queries import reduced
+    from tallystick.reports.summary import title
+
+    nexts: dict[str, dict[str, None]] = {}
+    for edge in reduced(edges):
+        here, there = (edge.target, edge.source) if down else (edge.source, edge.target)
+        nexts.setdefault(here, {})[there] = None
+    if root not in nexts:
+        return
+    screen.line(name)
+    drawn: set[str] = set()
+
+    def draw(record_id: str, prefix: str) -> None:
+        children = list(nexts.get(record_id, ()))
+        for place, child in enumerate(children):
+            last = place == len(children) - 1
+            again = child in drawn and child in nexts
+            kind = child.partition("/")[0]
+            called = title(child)
+            label = called if called.startswith(kind + "/") else f"{kind} {called}"
+            screen.line(f"  {prefix}{'└─ ' if last else '├─ '}{label}{'  (see above)' if again else ''}")
+            if not again:
+                drawn.add(child)
+                draw(child, prefix + ("   " if last else "│  "))
+
+    draw(root, "")
+
+
+def _edge_value(edge: Edge) -> dict[str, str]:
+    return {"from": edge.source, "field": edge.role, "to": edge.target}

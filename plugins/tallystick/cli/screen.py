@@ -1,0 +1,183 @@
+"""What commands print on: plain text for people, or one JSON document for programs.
+
+Answers go to standard output, progress and errors to standard error. Text that comes from a record
+is shown with its control characters spelled out, so that it cannot steer a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+Advance = Callable[[int], None]
+
+_RED: Final = "31"
+_GREEN: Final = "32"
+_YELLOW: Final = "33"
+#: Colour repeats what the word says; it never says it alone.
+_COLOURS: Final = {
+    "verified": _GREEN,
+    "CHANGED": _RED,
+    "MISSING": _RED,
+    "UNRECORDED": _RED,
+    "ERASED": _YELLOW,
+    "ABANDONED": _YELLOW,
+    "cannot check": _YELLOW,
+}
+_QUIET_SECONDS: Final = 2.0
+
+
+class Screen:
+    """One command's output. With ``as_json`` only `result` prints, once, on standard output."""
+
+    def __init__(
+        self, *, as_json: bool, out: TextIO, err: TextIO, env: Mapping[str, str] = os.environ
+    ) -> None:
+        self.as_json = as_json
+        self._out = out
+        self._err = err
+        self._live: Status | None = None
+        self._colour = out.isatty() and not env.get("NO_COLOR") and env.get("TERM") != "dumb"
+
+    @classmethod
+    def standard(cls, *, as_json: bool) -> Screen:
+        """On the process's own streams."""
+        return cls(as_json=as_json, out=sys.stdout, err=sys.stderr)
+
+    def line(self, text: str = "") -> None:
+        """One line for people."""
+        if not self.as_json:
+            self._print(safe(text))
+
+    def table(self, rows: Sequence[Sequence[str]], *, indent: str = "", status: int | None = None) -> None:
+        """Rows in aligned columns; the column ``status`` is coloured by its word."""
+        if not rows or self.as_json:
+            return
+        cells = [[safe(cell) for cell in row] for row in rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        for row in cells:
+            padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            if status is not None:
+                padded[status] = self._coloured(row[status], padded[status])
+            self._print((indent + "  ".join(padded)).rstrip())
+
+    def next(self, *commands: tuple[str, str]) -> None:
+        """The last lines: what to type next, and what it does."""
+        self.table([("next:" if index == 0 else "", *pair) for index, pair in enumerate(commands)])
+
+    def result(self, value: Any) -> None:
+        """The one JSON document, where that was asked for."""
+        if self.as_json:
+            print(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True), file=self._out)
+            self._out.flush()
+
+    def text(self, text: str) -> None:
+        """Text as it is, for files and notes; with ``as_json`` nothing."""
+        if not self.as_json:
+            self._out.write(text)
+            self._out.flush()
+
+    def error(self, message: str, hint: str = "") -> None:
+        """What happened and what to do, on standard error."""
+        print(safe(message), file=self._err)
+        for line in hint.splitlines():
+            print(f"  {safe(line)}", file=self._err)
+        self._err.flush()
+
+    def note(self, text: str) -> None:
+        """A line about progress, on standard error."""
+        print(safe(text), file=self._err)
+        self._err.flush()
+
+    @contextmanager
+    def busy(self, doing: str) -> Iterator[Callable[[str], None]]:
+        """For work of unknown length: a moving line on a terminal that says what is being done; elsewhere
+        a line when that has changed, at most one in two seconds."""
+        if self._err.isatty():
+            from rich.console import Console
+
+            with Console(file=self._err).status(safe(doing)) as live:
+                self._live = live
+                try:
+                    yield lambda text: live.update(safe(text))
+                finally:
+                    self._live = None
+            return
+        self.note(f"{doing} …")
+        told, last = time.monotonic(), doing
+
+        def tell(text: str) -> None:
+            nonlocal told, last
+            if text != last and time.monotonic() - told > _QUIET_SECONDS:
+                told, last = time.monotonic(), text
+                self.note(f"{text} …")
+
+        yield tell
+
+    @contextmanager
+    def progress(self, doing: str, total: int | None = None) -> Iterator[Advance]:
+        """A bar on a terminal; elsewhere a line, once the work has lasted two seconds."""
+        if self._err.isatty():
+            with _bar(self._err, doing, total) as advance:
+                yield advance
+            return
+        yield self._plain_progress(doing, total)
+
+    def _plain_progress(self, doing: str, total: int | None) -> Advance:
+        done, told = 0, time.monotonic()
+
+        def advance(count: int) -> None:
+            nonlocal done, told
+            done += count
+            if time.monotonic() - told > _QUIET_SECONDS:
+                told = time.monotonic()
+                self.note(f"{doing}: {done:,}" + (f" of {total:,}" if total else ""))
+
+        return advance
+
+    def _print(self, line: str) -> None:
+        if self._live is not None:
+            self._live.stop()
+        print(line, file=self._out)
+        self._out.flush()
+        if self._live is not None:
+            self._live.start()
+
+    def _coloured(self, word: str, text: str) -> str:
+        colour = _COLOURS.get(word)
+        return f"\x1b[{colour}m{text}\x1b[0m" if colour and self._colour else text
+
+
+@contextmanager
+def _bar(stream: TextIO, doing: str, total: int | None) -> Iterator[Advance]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(file=stream), transient=True) as bar:
+        task = bar.add_task(doing, total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def safe(text: str) -> str:
+    """``text`` with everything but printable characters and colours of ours spelled out."""
+    return "".join(character if character.isprintable() else _spelled(character) for character in text)
+
+
+def utc(time_ms: int) -> str:
+    """Milliseconds since the epoch as "2026-11-23 01:10:05 UTC"."""
+    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _spelled(character: str) -> str:
+    return character.encode("unicode_escape").decode()

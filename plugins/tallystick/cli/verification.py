@@ -1,0 +1,132 @@
+"""`verify`: everything read again and judged; and the words for what came of it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tallystick.cli.command import Adder, open_records
+from tallystick.cli.screen import Screen
+from tallystick.errors import InvalidInput
+from tallystick.settings import Settings
+
+if TYPE_CHECKING:
+    from tallystick.evidence.report import Report
+
+NOT_WITNESSED: Final = (
+    "NOT witnessed: consistent and signed by the operator, held against nobody else's checkpoint"
+)
+_MOST_BYTES: Final = 1 << 20
+
+
+def add(adder: Adder) -> None:
+    """Add this file's commands."""
+    verify = adder.command("verify", _verify, "read everything again and say what is as recorded")
+    verify.add_argument("id", nargs="?", metavar="ID", help="only this record and what it names")
+    verify.add_argument("--since", type=Path, metavar="FILE", help="a checkpoint that was kept elsewhere")
+    verify.add_argument(
+        "--trust", type=Path, metavar="FILE", help="whose signatures count: a C2SP tlog-policy"
+    )
+    verify.add_argument("--all", action="store_true", help="also list what is verified, however much it is")
+
+
+def _verify(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    only = None
+    if arguments.id is not None:
+        with open_records(settings, screen) as (_, index):
+            only = index.find(arguments.id).id
+    report = run_verification(
+        settings,
+        screen,
+        since=None if arguments.since is None else _read(arguments.since, "checkpoint"),
+        trust=None if arguments.trust is None else _read(arguments.trust, "trust policy"),
+        only=only,
+    )
+    show_report(screen, report)
+    _show_next(screen, report, since=arguments.since)
+    screen.result(report.value())
+    return report.exit_code
+
+
+def run_verification(
+    settings: Settings,
+    screen: Screen,
+    *,
+    since: str | None = None,
+    trust: str | None = None,
+    only: str | None = None,
+) -> Report:
+    """Verify, saying meanwhile what is being checked."""
+    from tallystick import wiring
+
+    with screen.busy("opening the ledger") as tell:
+        return wiring.verify(
+            settings, since=since, trust=trust, only=only, progress=lambda *step: tell(_step(*step))
+        )
+
+
+def show_report(screen: Screen, report: Report) -> None:
+    """One line a subject, then what follows from all of them."""
+    from tallystick.evidence.report import EXIT_CODES
+    from tallystick.reports.summary import short_id, title
+
+    screen.table(
+        [
+            (
+                subject.kind,
+                title(f"{subject.kind}/{subject.id}")
+                if subject.kind in ("dataset", "model")
+                else short_id(subject.id),
+                subject.status,
+                subject.detail,
+            )
+            for subject in report.subjects
+        ],
+        status=2,
+    )
+    total = len(report.subjects)
+    wrong = sum(EXIT_CODES[subject.status] == 1 for subject in report.subjects)
+    open_ = sum(EXIT_CODES[subject.status] not in (0, 1) for subject in report.subjects)
+    if report.verified:
+        screen.line(f"Verified: {total:,} of {total:,} subjects.")
+    if wrong:
+        screen.line(f"{wrong:,} of {total:,} subjects {'is' if wrong == 1 else 'are'} not as recorded.")
+    if open_:
+        screen.line(f"{open_:,} of {total:,} subjects could not be settled.")
+    if not report.witnessed:
+        screen.line(NOT_WITNESSED)
+
+
+def _show_next(screen: Screen, report: Report, *, since: Path | None) -> None:
+    from tallystick.evidence.report import EXIT_CODES
+
+    wrong = next((each for each in report.subjects if EXIT_CODES[each.status] == 1), None)
+    if wrong is not None:
+        screen.next((f"tally show {wrong.id}" if "/" not in wrong.id else "tally log", "what was recorded"))
+    elif since is None:
+        screen.next(
+            ("tally checkpoint --out DIR", "writes the head; kept elsewhere, it is what --since takes")
+        )
+    else:
+        screen.next(("tally status", ""))
+
+
+def _step(what: str, done: int, total: int) -> str:
+    return f"checking {what}: {done:,}" + (f" of {total:,}" if total else "")
+
+
+def _read(path: Path, what: str) -> str:
+    """A small text file that the user named. Raises `InvalidInput`."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise InvalidInput(f"{path} is too long for a {what}")
+        return data.decode()
+    except OSError as error:
+        raise InvalidInput(
+            f"{path} cannot be read: {error.strerror}", hint=f"Name the file of a {what}."
+        ) from None
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{path} is no {what}: it is not text") from None
