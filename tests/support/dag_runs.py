@@ -38,7 +38,7 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
     """This process's environment, with the home of ``settings`` and the checkout to import from."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")},
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "plugins"), os.environ.get("AFT", "")]),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "plugins")]),
         "TALLYSTICK_HOME": str(settings.home),
         "TALLYSTICK_STATE": str(settings.state_dir),
         **more,

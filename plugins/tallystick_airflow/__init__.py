@@ -1,0 +1,1 @@
+"""What Airflow sees of Tallystick; Airflow finds it through entry points."""

@@ -1,0 +1,98 @@
+"""Airflow DAGs that show how operators behave: a failure, a repetition, a ledger that cannot be written."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from airflow.sdk import DAG
+
+from tallystick_airflow.operators import TallystickOperator, TallystickRecordOperator
+
+CANARY = "canary-5105-1051-0510"
+
+
+class TallystickRegister(TallystickOperator):
+    """Registers a dataset, twice with the same request."""
+
+    def step(self, workspace: Any, requests: Any, context: Any) -> dict[str, Any]:
+        digest = {"sha256": "a" * 64}
+        table = {
+            "scheme": "tallystick-table-v1",
+            "root": "b" * 64,
+            "rows": 1,
+            "nonce": "c" * 64,
+            "key": "0" * 16,
+        }
+        first, second = (
+            workspace.provenance.register_dataset(
+                requests.of("dataset"),
+                name=self.dag_id.replace("_", "-"),
+                version=1,
+                files=[(digest, 1, False)],
+                table=table,
+                schema=digest,
+                source="made here",
+                licence="none",
+                policy=digest,
+            )
+            for _ in range(2)
+        )
+        return {
+            "first": first.repeated,
+            "second": second.repeated,
+            "same": first.reference == second.reference,
+        }
+
+
+class TallystickBreaks(TallystickOperator):
+    """Fails with a message that must not reach the ledger."""
+
+    def step(self, workspace: Any, requests: Any, context: Any) -> dict[str, Any]:
+        raise ValueError(CANARY)
+
+
+class TallystickUnrendered(TallystickRegister):
+    """Fails before its execution begins."""
+
+    template_fields = ("text",)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.text = "{{ 1 // 0 }}"
+
+
+with DAG("fails", schedule=None) as fails:
+    works = TallystickRegister(task_id="works")
+    breaks = TallystickBreaks(task_id="breaks")
+    after = TallystickRegister(task_id="after")
+    works >> breaks >> after
+    [works, breaks, after] >> TallystickRecordOperator(task_id="record")
+
+with DAG("repeats", schedule=None) as repeats:
+    TallystickRegister(task_id="twice") >> TallystickRecordOperator(task_id="record")
+
+with DAG("unwritable", schedule=None) as unwritable:
+    TallystickRegister(task_id="writes", tallystick_conn_id="read_only") >> TallystickRecordOperator(
+        task_id="record"
+    )
+
+with DAG("unrendered", schedule=None) as unrendered:
+    TallystickUnrendered(task_id="never_begins") >> TallystickRecordOperator(task_id="record")
+
+
+class TallystickSleeps(TallystickOperator):
+    """Leaves its process id in the home and waits to be killed."""
+
+    def step(self, workspace: Any, requests: Any, context: Any) -> dict[str, Any]:
+        part = workspace.settings.home / f"{self.task_id}.part"
+        part.write_text(str(os.getpid()))
+        part.rename(part.with_suffix(".pid"))
+        time.sleep(300)
+        return {}
+
+
+with DAG("ends_badly", schedule=None, is_paused_upon_creation=False) as ends_badly:
+    sleeps = [TallystickSleeps(task_id="killed"), TallystickSleeps(task_id="stopped_by_hand")]
+    sleeps >> TallystickRecordOperator(task_id="record")
