@@ -1,4 +1,4 @@
-"""The examples on the pages of what is written are real: blocks, leaves and records say what the pages say."""
+"""The examples on the format pages are real: blocks, leaves and records say what the pages say."""
 
 from __future__ import annotations
 
