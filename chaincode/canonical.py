@@ -18,7 +18,6 @@ MAX_DEPTH: Final = 32
 _ENCODER: Final = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"), check_circular=False
 )
-_LONG_NUMBER: Final = re.compile(rb"[0-9]{16}")
 
 
 def _refuse_number(text: str) -> Any:
@@ -26,18 +25,10 @@ def _refuse_number(text: str) -> Any:
 
 
 _DECODER: Final = json.JSONDecoder(parse_float=_refuse_number, parse_constant=_refuse_number)
-
-
-def _is_plain(data: bytes) -> bool:
-    """Whether parsed ``data`` cannot leave the model: no tag, no big integer, no foreign key, not deep."""
-    return (
-        data.isascii()
-        and b'"$' not in data
-        and data.count(b"[") + data.count(b"{") <= MAX_DEPTH
-        and not _LONG_NUMBER.search(data)
-    )
-
-
+#: A number of 16 digits or more, which may be beyond the model; inside a string it is one by mistake.
+_LONG_NUMBER: Final = re.compile(rb"(?:^|[:,\[])-?[0-9]{16}")
+_CONTAINERS: Final = frozenset({dict, list, tuple})
+_PLAIN: Final = frozenset({str, bool, type(None)})
 _TAGS: Final = {
     "$float": re.compile(r"NaN|-?Infinity|-?(0|[1-9][0-9]*)(\.[0-9]+)?(e[+-]?[0-9]+)?"),
     "$int": re.compile(r"-?[1-9][0-9]*"),
@@ -61,7 +52,7 @@ def decode(data: bytes) -> Any:
     """The value of canonical bytes. Raises `NotCanonical` for any others, duplicate keys included."""
     try:
         value = _DECODER.decode(data.decode())
-        if not _is_plain(data):
+        if not _is_within(value, data):
             check(value)
         again = _ENCODER.encode(value).encode()
     except NotCanonical:
@@ -95,35 +86,61 @@ class _Misfit(Exception):
 
 
 def _check(container: Any, depth: int) -> None:
-    place: Any = None
+    if depth > MAX_DEPTH:
+        raise _Misfit(f"nested deeper than {MAX_DEPTH}")
     named = type(container) is dict
+    if named:
+        _check_keys(container)
+    values = container.values() if named else container
+    # One look at the set of types spares most containers the loop.
+    if _PLAIN.issuperset(map(type, values)):
+        return
+    value: Any = None
     try:
-        if depth > MAX_DEPTH:
-            raise _Misfit(f"nested deeper than {MAX_DEPTH}")
-        for place, value in container.items() if named else enumerate(container):
-            if named:
-                if type(place) is not str or not place.isascii():
-                    place = None
-                    raise _Misfit("a key that is not an ASCII string")
-                if place[:1] == "$":
-                    _check_tag(container)
+        for value in values:
             kind = type(value)
-            if kind is str or kind is bool or value is None:
-                continue
-            if kind is int:
+            if kind in _CONTAINERS:
+                _check(value, depth + 1)
+            elif kind is int:
                 if not -MAX_INTEGER <= value <= MAX_INTEGER:
                     raise _Misfit('an integer beyond 2^53 - 1; carry it as {"$int": "..."}')
-            elif kind is dict or kind is list or kind is tuple:
-                _check(value, depth + 1)
-            else:
+            elif kind not in _PLAIN:
                 raise _Misfit(f"{kind.__name__} has no canonical form")
     except _Misfit as misfit:
-        if place is not None:
-            misfit.path.append(f".{place}" if named else f"[{place}]")
+        places = container.items() if named else enumerate(container)
+        place = next(place for place, other in places if other is value)
+        misfit.path.append(f".{place}" if named else f"[{place}]")
         raise
+
+
+def _check_keys(container: dict[Any, Any]) -> None:
+    if not {str}.issuperset(map(type, container)) or not (names := "".join(container)).isascii():
+        raise _Misfit("a key that is not an ASCII string")
+    if "$" in names and any(key[:1] == "$" for key in container):
+        _check_tag(container)
 
 
 def _check_tag(value: dict[str, Any]) -> None:
     (key, *more), (text, *_) = list(value), list(value.values())
     if more or key not in _TAGS or type(text) is not str or not _TAGS[key].fullmatch(text):
         raise _Misfit("a key that starts with $ but is no tagged value")
+
+
+def _is_within(value: Any, data: bytes) -> bool:
+    """Whether ``value``, parsed from ``data``, cannot leave the model: no tag, no big number, no foreign
+    key, not deep. False means that a closer look is needed."""
+    return data.isascii() and b'"$' not in data and not _LONG_NUMBER.search(data) and not _is_deep(value)
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            if type(outer) in _CONTAINERS
+            for inner in (outer.values() if type(outer) is dict else outer)
+        ]
+        if not level:
+            return False
+    return True

@@ -73,6 +73,7 @@ def _dataset_stream(record_id: str) -> str:
 
 
 async def _dataset(draft: Draft, request: Any) -> Decided:
+    """Register a version of a dataset: the next one, of parents that stand."""
     await _next_version(draft, records.DATASET, request)
     for index, parent in enumerate(request["parents"]):
         subject = await _subject(draft, parent["id"])
@@ -81,12 +82,14 @@ async def _dataset(draft: Draft, request: Any) -> Decided:
 
 
 async def _screening(draft: Draft, request: Any) -> Decided:
+    """Record a screening for identifiers, passed or not."""
     await _usable(draft, request, "dataset")
     _refuse(rules.states_agree(request, "findings"))
     return _check(request)
 
 
 async def _validation(draft: Draft, request: Any) -> Decided:
+    """Record a validation, passed or not."""
     await _usable(draft, request, "dataset")
     _refuse(rules.may_record_validation(request))
     return _check(request)
@@ -98,6 +101,7 @@ def _check(request: Any) -> Decided:
 
 
 async def _intent(draft: Draft, request: Any) -> Decided:
+    """Declare, before training starts, what will be trained on what."""
     await _usable(draft, request, "dataset")
     checks = {field: await _usable(draft, request, field) for field in ("screening", "validation")}
     _refuse(rules.may_declare_run(checks, request))
@@ -106,6 +110,7 @@ async def _intent(draft: Draft, request: Any) -> Decided:
 
 
 async def _run(draft: Draft, request: Any) -> Decided:
+    """Record the training run that an intent announced."""
     intent = await _usable(draft, request, "intent")
     record_id = records.RUN.record_id(request)
     _refuse(rules.may_record_run(intent, await draft.get(records.state_key(record_id))))
@@ -118,17 +123,20 @@ async def _run(draft: Draft, request: Any) -> Decided:
 
 
 async def _model(draft: Draft, request: Any) -> Decided:
+    """Register a version of a model: the next one, of a run that stands."""
     await _usable(draft, request, "run")
     await _next_version(draft, records.MODEL, request)
     return Decided(("model:" + request["name"],), {"run": request["run"]["id"]})
 
 
 async def _use(draft: Draft, request: Any) -> Decided:
+    """Record that a dataset was used, and what for."""
     await _usable(draft, request, "dataset")
     return Decided((_dataset_stream(request["dataset"]["id"]),))
 
 
 async def _retirement(draft: Draft, request: Any) -> Decided:
+    """Retire what a record speaks of, or mark it erased."""
     subject = await _subject(draft, request["subject"]["id"])
     _refuse(rules.known(subject, request["subject"], "subject"))
     _refuse(rules.may_retire(subject, request))
@@ -140,15 +148,18 @@ async def _retirement(draft: Draft, request: Any) -> Decided:
 
 
 async def _outcome(draft: Draft, request: Any) -> Decided:
+    """Record how a task ended."""
     return Decided()
 
 
 async def _pipeline(draft: Draft, request: Any) -> Decided:
+    """Record how a pipeline ended, task by task."""
     _refuse(rules.pipeline_agrees(request))
     return Decided(("pipeline:" + request["dag"],))
 
 
 async def _attestation(draft: Draft, request: Any) -> Decided:
+    """State how many records a stream has and when the last one came."""
     position = Position.of(await draft.get(key_of(request["stream"])))
     if position.number == 0:
         raise Refusal("UNKNOWN_STREAM", field="stream")
@@ -204,6 +215,7 @@ def _writer(transaction: str) -> Callable[[Context, Any], Awaitable[Any]]:
         await draft.close()
         return result
 
+    write.__doc__ = _WRITERS[transaction][1].__doc__
     return write
 
 

@@ -230,6 +230,18 @@ class TestWhoMay:
         for party in ledgers.PARTIES:
             assert host.ledger.evaluate(host.user(party, "reader"), read)["facts"]
 
+    def test_a_member_of_the_ledger_that_the_charter_does_not_name_reads_nothing(self, bare):
+        charter.adopt(
+            bare.ledger,
+            bare.user("operator", "admin"),
+            parties={"operator": "OperatorMSP", "auditor": "AuditorMSP"},
+            independent="auditor",
+            grants={"pipeline": [("operator", "pipeline")]},
+        )
+        assert refusal(charter.read, bare.ledger, bare.user("regulator", "reader")).facts == {
+            "needs": "member"
+        }
+
 
 class TestRequests:
     def test_the_same_request_returns_the_first_record(self, host):
@@ -252,6 +264,7 @@ class TestRequests:
             ({"files": []}, "request.files"),
             ({"policy": {"md5": H}}, "request.policy"),
             ({"source": ""}, "request.source"),
+            ({"files": [{"digest": {"sha256": H}, "bytes": 1}]}, "request.files[0].referenced"),
         ],
     )
     def test_malformed_requests_name_the_field(self, host, change, field):
@@ -264,6 +277,12 @@ class TestRequests:
     )
     def test_what_does_not_exist_is_refused(self, host, contract, transaction, code):
         assert refusal(host.ledger.submit, host.pipeline, Call(contract, transaction, {})).code == code
+
+    def test_a_record_above_the_limit_is_refused(self, host):
+        columns = [{"column": "c" * 200, "class": "email", "by": "name", "rows": 0}] * 300
+        made = host.submit("register_dataset", ledgers.dataset())
+        request = ledgers.screening(made, findings=columns, passed=False)
+        assert refusal(host.submit, "record_screening", request).code == "TOO_LARGE"
 
 
 class TestBatch:

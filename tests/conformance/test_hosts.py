@@ -8,7 +8,7 @@ import pytest
 from support import ledgers
 
 from chaincode import limits
-from tallystick.errors import Refused
+from tallystick.errors import InvalidInput, Refused
 from tallystick.ledger.port import Call
 from tallystick.proof.block import parse_block
 
@@ -63,6 +63,24 @@ class TestState:
         assert (
             refused_code(probe, probing, "put", {"probe/a": "x" * (limits.MAX_VALUE + 1)}) == "INVALID_VALUE"
         )
+
+    def test_a_transaction_scans_what_earlier_ones_of_its_block_left(self, probing):
+        probe(probing, "put", {"probe/k1": "1", "probe/k2": "2"})
+        calls = [
+            Call(CONTRACT, "put", {"probe/k1": None, "probe/k3": "3"}),
+            Call(CONTRACT, "scan", ["probe/k", "probe/l"]),
+            Call(CONTRACT, "get", "probe/k1"),
+        ]
+        _, scanned, got = probing.ledger.submit_many(probing.pipeline, calls)
+        assert (scanned.response, got.response) == (["probe/k2", "probe/k3"], None)
+
+    def test_a_request_without_a_canonical_form_is_not_sent(self, probing):
+        with pytest.raises(InvalidInput, match="float"):
+            probe(probing, "get", 0.5)
+
+    def test_a_request_above_the_limit_is_not_sent(self, probing):
+        with pytest.raises(InvalidInput, match="Split the batch"):
+            probe(probing, "get", "x" * limits.MAX_REQUEST)
 
 
 class TestEvents:

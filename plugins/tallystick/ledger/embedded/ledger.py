@@ -58,11 +58,11 @@ class _Job:
     outcome: Receipt | TallystickError | None = None
 
     def receipt(self) -> Receipt:
-        if isinstance(self.outcome, Receipt):
-            return self.outcome
+        if isinstance(self.outcome, TallystickError):
+            raise self.outcome
         if self.outcome is None:
-            raise CouldNotCheck("the ledger gave no outcome for a transaction")
-        raise self.outcome
+            raise RuntimeError("a transaction was left without an outcome")
+        return self.outcome
 
 
 class EmbeddedLedger(Reader):
@@ -154,15 +154,18 @@ class EmbeddedLedger(Reader):
                 self._commit(batch)
 
     def _commit(self, batch: list[_Job]) -> None:
-        outcomes: list[Receipt | TallystickError] = []
+        # What an interrupted writer leaves to those whose transactions it had taken along.
+        outcomes: Sequence[Receipt | TallystickError] = [
+            CouldNotCheck(
+                "the ledger was interrupted before it could tell whether the transaction is recorded",
+                hint="Submit the same request again: what is recorded is returned, not recorded twice.",
+            )
+        ] * len(batch)
         try:
             with self._database.writing() as connection:
                 outcomes = self._append(connection, batch)
         except TallystickError as error:
             outcomes = [error] * len(batch)
-        except Exception as error:
-            outcomes = [TallystickError(f"the ledger failed: {type(error).__name__}")] * len(batch)
-            raise
         finally:
             # Only now is it durable, and only now may anybody be told.
             for job, outcome in zip(batch, outcomes, strict=True):

@@ -135,3 +135,21 @@ def test_a_full_disk_refuses_and_keeps_what_was_acknowledged(host):
     following = host.submit("register_dataset", ledgers.dataset(version=int(acknowledged) + 1))
     assert following["id"] == f"dataset/claims/{int(acknowledged) + 1}"
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+
+
+def test_an_interrupted_writer_leaves_nobody_waiting(host, monkeypatch):
+    """Whoever is interrupted while writing for others tells them so, and the ledger goes on."""
+    from tallystick.ledger.embedded import appender
+    from tallystick.ledger.port import Call
+
+    ledger = open_embedded(host.directory)
+    calls = [Call("provenance", "register_dataset", ledgers.dataset(version=version)) for version in (2, 3)]
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(appender, "append_transactions", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ledger.submit_many(host.pipeline, calls)
+    assert [outcome.position for outcome in ledger.submit_many(host.pipeline, calls)] == [0, 1]
