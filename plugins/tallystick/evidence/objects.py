@@ -1,0 +1,86 @@
+"""The objects that records speak of, found from a record alone, digested again and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from chaincode import canonical
+from tallystick import sealing
+from tallystick.errors import CouldNotCheck, NotAsRecorded
+from tallystick.evidence.report import CHANGED, EXIT_CODES, MISSING, UNCHECKED, VERIFIED
+from tallystick.fingerprint.keys import TableKey
+from tallystick.store import Store
+
+_MAX_DOCUMENT: Final = 256 << 20
+
+
+@dataclass(slots=True)
+class Findings:
+    """What is wrong with one subject: the worst status so far, and every detail."""
+
+    status: str = VERIFIED
+    details: list[str] = field(default_factory=list)
+
+    def add(self, status: str, detail: str) -> None:
+        """Note a finding. One that is not as recorded outweighs one that could not be checked."""
+        rank = {0: 0, 3: 1, 1: 2}
+        if rank[EXIT_CODES[status]] > rank[EXIT_CODES[self.status]]:
+            self.status = status
+        self.details.append(detail)
+
+    @contextmanager
+    def judging(self, what: str) -> Iterator[None]:
+        """Turn what a room raises while ``what`` is looked at into a finding."""
+        try:
+            yield
+        except NotAsRecorded as error:
+            self.add(CHANGED, f"{what}: {error.message}")
+        except CouldNotCheck as error:
+            # The rooms raise one class for what is not there and for what cannot be opened.
+            missing = isinstance(error.__context__, FileNotFoundError)
+            self.add(MISSING if missing else UNCHECKED, f"{what}: {error.message}")
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """The store as the records of one table see it; ``key`` is None where the table's key is gone."""
+
+    store: Store
+    key: TableKey | None
+
+    def digest(self, digests: Mapping[str, str]) -> str:
+        """The plain SHA-256 behind a record's digests. Raises `CouldNotCheck` or `NotAsRecorded`."""
+        return sealing.resolve(self.store, digests, self.key)
+
+    def check(self, findings: Findings, what: str, digests: Mapping[str, str]) -> str | None:
+        """Digest an object again; its plain SHA-256, or None where it is not as recorded."""
+        with findings.judging(what):
+            sha256 = self.digest(digests)
+            if self.store.verify(sha256):
+                return sha256
+            findings.add(CHANGED, f"{what}: its bytes are not those that were recorded")
+        return None
+
+    def document(self, findings: Findings, what: str, digests: Mapping[str, str]) -> Any:
+        """A canonical JSON object's value, checked; None where it is not as recorded."""
+        with findings.judging(what):
+            try:
+                return canonical.decode(self.store.read(self.digest(digests), _MAX_DOCUMENT))
+            except canonical.NotCanonical:
+                findings.add(CHANGED, f"{what}: not canonical JSON")
+        return None
+
+    def folder(self, findings: Findings, what: str, digests: Mapping[str, str]) -> dict[str, str]:
+        """The files (path to SHA-256) of a stored folder, each digested again."""
+        manifest = self.document(findings, what, digests)
+        try:
+            files = {} if manifest is None else {item["path"]: item["sha256"] for item in manifest["files"]}
+        except (KeyError, TypeError):
+            findings.add(CHANGED, f"{what}: not the manifest of a folder")
+            return {}
+        for path, sha256 in files.items():
+            self.check(findings, f"{what}, {path}", {"sha256": sha256})
+        return files

@@ -1,0 +1,111 @@
+"""A run and a model against what was sealed before anything was uploaded (docs/formats/run-record.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from tallystick.errors import CouldNotCheck
+from tallystick.evidence.objects import Findings, Objects
+from tallystick.evidence.report import CHANGED, MISSING, UNCHECKED
+from tallystick.evidence.runs import RunReader
+
+#: What the intent declared before training started and the sealed record must repeat.
+_DECLARED: Final = ("dataset", "code", "algorithm", "seed")
+_SHOWN: Final = 40
+
+
+def judge_run(
+    findings: Findings,
+    objects: Objects,
+    body: Mapping[str, Any],
+    intent: Mapping[str, Any],
+    runs: RunReader | None,
+) -> None:
+    """Its sealed record and artifacts in the store, and the tracked run field by field against both."""
+    files = objects.folder(findings, "artifacts", body["artifacts"]["digest"])
+    sealed = objects.document(findings, "run record", body["sealed"])
+    if sealed is None:
+        return
+    try:
+        _judge_sealed(findings, sealed, body, intent)
+        for path, sha256 in sealed["artifacts"].items():
+            objects.check(findings, f"sealed {path}", {"sha256": sha256})
+        objects.check(findings, "predictions", {"sha256": sealed["predictions"]["sha256"]})
+        params: dict[str, str] = sealed["params"]
+        metrics = {name: float(value["$float"]) for name, value in sealed["metrics"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        findings.add(CHANGED, "run record: not of its form")
+        return
+    if runs is None:
+        findings.add(UNCHECKED, "no tracking server at hand to compare with")
+        return
+    try:
+        found = runs.run(body["run_id"])
+    except CouldNotCheck as error:
+        findings.add(UNCHECKED, error.message)
+        return
+    if found is None:
+        findings.add(MISSING, "MLflow has no such run, or it was deleted there")
+        return
+    for kind, recorded, now in (
+        ("param", params, found.params),
+        ("metric", metrics, found.metrics),
+        ("artifact", files, found.artifacts),
+    ):
+        for difference in differences(kind, recorded, now):
+            findings.add(CHANGED, difference)
+
+
+def judge_model(
+    findings: Findings,
+    objects: Objects,
+    body: Mapping[str, Any],
+    run: Mapping[str, Any],
+    runs: RunReader | None,
+) -> None:
+    """Its artifacts in the store, and the registry's version against them."""
+    files = objects.folder(findings, "artifacts", body["artifacts"])
+    if runs is None:
+        findings.add(UNCHECKED, "no model registry at hand to compare with")
+        return
+    try:
+        found = runs.model(body["name"], body["version"])
+    except CouldNotCheck as error:
+        findings.add(UNCHECKED, error.message)
+        return
+    if found is None:
+        findings.add(MISSING, "MLflow has no such version of the model")
+        return
+    if found.run_id != run["run_id"]:
+        findings.add(CHANGED, "MLflow says that another run made it")
+    for difference in differences("artifact", files, found.artifacts):
+        findings.add(CHANGED, difference)
+
+
+def differences(kind: str, recorded: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """What differs, as people read it: ``metric mae: recorded 2.41, MLflow now says 1.98``."""
+    for name in sorted(recorded.keys() | now.keys()):
+        if name not in now:
+            yield f"{kind} {name}: recorded, and gone from MLflow"
+        elif name not in recorded:
+            yield f"{kind} {name}: in MLflow, and not recorded"
+        elif repr(recorded[name]) != repr(now[name]):
+            yield f"{kind} {name}: recorded {_shown(recorded[name])}, MLflow now says {_shown(now[name])}"
+
+
+def _judge_sealed(
+    findings: Findings, sealed: Mapping[str, Any], body: Mapping[str, Any], intent: Mapping[str, Any]
+) -> None:
+    if sealed["intent"] != body["intent"]:
+        findings.add(CHANGED, "run record: of another intent than the run")
+    changed = [name for name in _DECLARED if sealed[name] != intent[name]]
+    if {"sha256": sealed["environment"]} != intent["environment"]:
+        changed.append("environment")
+    if changed:
+        findings.add(CHANGED, f"run record: {', '.join(changed)} not as the intent declared")
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _SHOWN else f"{text[:12]}…"

@@ -1,0 +1,115 @@
+"""Today's log against heads that were kept elsewhere. What each of them shows: docs/verification.md.
+
+A log that was walked gives its root at every size, so a kept head is compared with that root: no
+consistency proof is needed where all blocks are at hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tallystick.errors import InvalidInput
+from tallystick.evidence.chain import Chain
+from tallystick.evidence.report import CHANGED, UNCHECKED, VERIFIED, Subject
+from tallystick.proof.checkpoint import Checkpoint, parse_checkpoint
+from tallystick.proof.errors import Malformed, ProofError
+from tallystick.proof.note import parse_note
+from tallystick.proof.trust import TrustPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Heads (signed notes) kept outside the ledger, and whose signatures count.
+
+    ``pin`` is what somebody else kept (`--since`), ``last_seen`` what this machine saw last.
+    """
+
+    pin: str | None = None
+    trust: TrustPolicy | None = None
+    last_seen: str | None = None
+
+    @property
+    def sizes(self) -> set[int]:
+        """The sizes whose roots a walk must note. Raises `InvalidInput` for a pin that is no head."""
+        return {head.size for head in (self.pin_head, self.last_head) if head}
+
+    @property
+    def pin_head(self) -> Checkpoint | None:
+        """The pinned head, its signatures not judged. Raises `InvalidInput`."""
+        try:
+            return _head(self.pin)
+        except Malformed as error:
+            raise InvalidInput(
+                f"the checkpoint to verify since cannot be read: {error}",
+                hint="Give the file that holds what `tally checkpoint` printed.",
+            ) from None
+
+    @property
+    def last_head(self) -> Checkpoint | None:
+        """The last head seen, or None also where what was kept is damaged."""
+        try:
+            return _head(self.last_seen)
+        except Malformed:
+            return None
+
+
+def judge(chain: Chain, kept: Kept) -> tuple[list[Subject], bool]:
+    """What the kept heads and the trusted keys say of a log that was walked, and whether it is witnessed."""
+    subjects, witnessed = [], False
+    if kept.trust is not None:
+        trusted, witnessed = _trusted(chain, kept.trust, pinned=kept.pin is not None)
+        subjects.append(trusted)
+    if kept.pin is not None and (pin := kept.pin_head):
+        subject = _signed(kept.pin, kept.trust) or _extends(chain, pin, "checkpoint")
+        subjects.append(subject)
+        witnessed = witnessed or (subject.status == VERIFIED and pin.size > 0)
+    if last := kept.last_head:
+        subjects.append(_extends(chain, last, "last head seen"))
+    elif kept.last_seen is not None:
+        subjects.append(Subject("last head seen", chain.origin, UNCHECKED, "what was kept of it is damaged"))
+    return subjects, witnessed and all(subject.status != CHANGED for subject in subjects)
+
+
+def _trusted(chain: Chain, trust: TrustPolicy, *, pinned: bool) -> tuple[Subject, bool]:
+    """Today's own head under the trusted keys. Where a pin is given, a quorum is asked of the pin only."""
+    try:
+        judgement = trust.judge(chain.checkpoint)
+    except ProofError as error:
+        return Subject("trust", chain.origin, CHANGED, f"today's head: {error}"), False
+    if judgement.witnessed:
+        names = ", ".join(sorted(signed.verifier.name for signed in judgement.witnesses))
+        return Subject("trust", chain.origin, VERIFIED, f"today's head is cosigned by {names}"), True
+    if not judgement.quorum_met and not pinned:
+        detail = "too few of the witnesses that you trust cosigned today's head"
+        return Subject("trust", chain.origin, UNCHECKED, detail), False
+    return Subject("trust", chain.origin, VERIFIED, "today's head is signed by a key that you trust"), False
+
+
+def _signed(pin: str, trust: TrustPolicy | None) -> Subject | None:
+    """Why a pinned head does not count under ``trust``, if it does not."""
+    if trust is None:
+        return None
+    try:
+        trust.require_quorum(pin)
+    except ProofError as error:
+        return Subject("checkpoint", "since", UNCHECKED, f"your own checkpoint does not count: {error}")
+    return None
+
+
+def _extends(chain: Chain, head: Checkpoint, kind: str) -> Subject:
+    """Whether the log, walked to its end, has the leaves under ``head`` as its first ones."""
+    name, size = f"{head.origin} {head.size}", chain.frontier.size
+    if head.origin != chain.origin:
+        return Subject(kind, name, CHANGED, f"today's ledger is another one: {chain.origin}")
+    if head.size > size:
+        detail = f"the ledger was longer: {head.size:,} leaves then, {size:,} now. Records were taken away"
+        return Subject(kind, name, CHANGED, detail)
+    if chain.roots[head.size] != head.root:
+        return Subject(kind, name, CHANGED, "the ledger was rewritten: its beginning is not what it was then")
+    blocks = chain.whole_blocks[head.size]
+    detail = f"extends it: blocks 0-{blocks - 1} are those of that head" if blocks else "covers no block"
+    return Subject(kind, name, VERIFIED, detail)
+
+
+def _head(note: str | None) -> Checkpoint | None:
+    return None if note is None else parse_checkpoint(parse_note(note).text)
