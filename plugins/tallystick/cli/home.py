@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -161,7 +162,8 @@ def _revoke(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
 
 
 def _dashboard(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
-    app = Path(__file__).resolve().parents[3] / "dashboards" / "app.py"
+    checkout = Path(__file__).resolve().parents[3]
+    app = checkout / "dashboards" / "app.py"
     if not app.is_file():
         raise CouldNotCheck(
             "the dashboard is not installed here", hint="It comes with the checkout: make dashboard"
@@ -182,7 +184,13 @@ def _dashboard(arguments: argparse.Namespace, settings: Settings, screen: Screen
     }
     command = [sys.executable, "-m", "streamlit", "run", str(app)]
     command += [part for name, value in options.items() for part in (f"--{name}", value)]
-    return subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(checkout), os.environ.get("PYTHONPATH")])),
+        "TALLYSTICK_HOME": str(settings.home),
+        "TALLYSTICK_STATE": str(settings.state_dir),
+    }
+    return subprocess.run(command, check=False, env=environment, stdout=subprocess.DEVNULL).returncode
 
 
 def verification_line(verified: dict[str, Any] | None) -> str:

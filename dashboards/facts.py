@@ -1,0 +1,66 @@
+"""What the first page shows, read in one go from the index and the last verification."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tallystick import wiring
+from tallystick.reports.index import open_index
+from tallystick.reports.queries import Edge
+from tallystick.reports.record import Record
+from tallystick.reports.verification import last_verification
+from tallystick.settings import Settings
+
+_RECENT: Final = 9
+_PIPELINES: Final = 8
+_TAIL: Final = 64 << 10
+
+
+@dataclass(frozen=True)
+class Facts:
+    """``verification`` is the last report, ``refusal`` the last line of the host's log, each if any."""
+
+    origin: str
+    height: int
+    records: int
+    recent: list[Record]
+    pipelines: list[Record]
+    datasets: list[str]
+    verification: dict[str, Any] | None
+    refusal: dict[str, Any] | None
+
+
+def read_facts(settings: Settings) -> Facts:
+    """Read it. Raises as `wiring.open_ledger` and `open_index` do."""
+    with closing(wiring.open_ledger(settings)) as ledger, open_index(settings.index, ledger) as index:
+        return Facts(
+            origin=ledger.origin,
+            height=ledger.height,
+            records=index.count(),
+            recent=index.latest(limit=_RECENT),
+            pipelines=index.pipelines(_PIPELINES),
+            datasets=index.subjects("dataset"),
+            verification=last_verification(settings.home),
+            refusal=_last_refusal(settings),
+        )
+
+
+def read_lineage(settings: Settings, name: str) -> tuple[Record, list[Edge]]:
+    """A record (`Index.find`) with everything that it came from and that came from it."""
+    with closing(wiring.open_ledger(settings)) as ledger, open_index(settings.index, ledger) as index:
+        record = index.find(name)
+        edges = dict.fromkeys([*index.ancestors(record.id), *index.descendants(record.id)])
+        return record, list(edges)
+
+
+def _last_refusal(settings: Settings) -> dict[str, Any] | None:
+    try:
+        with settings.refusals.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - _TAIL))
+            lines = file.read().splitlines()
+        return dict(json.loads(lines[-1])) if lines else None
+    except (OSError, ValueError):
+        return None

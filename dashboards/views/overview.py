@@ -1,0 +1,159 @@
+"""The first page: is the record intact, is anything wrong, what ran, and one dataset's lineage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from dashboards import page
+from dashboards.facts import Facts, read_facts, read_lineage
+from dashboards.lineage import lineage_picture
+from tallystick import wiring
+from tallystick.cli.screen import utc
+from tallystick.evidence.report import EXIT_CODES
+from tallystick.reports.summary import count, short_id, summary
+from tallystick.settings import Settings
+
+_MOST_NAMED = 3
+
+
+def render(settings: Settings) -> None:
+    """Draw the page. Raises as `read_facts` does."""
+    facts = read_facts(settings)
+    title, button = st.columns([5, 1], vertical_alignment="center")
+    title.html(
+        page.block(
+            '<div class="head"><h1>Tallystick</h1>'
+            f'<span class="origin">{page.text(facts.origin)}</span>'
+            f'<span class="soft">{count(facts.height, "block")}, '
+            f"{count(facts.records, 'record')}</span></div>"
+        )
+    )
+    if button.button("Verify now", width="stretch"):
+        with st.spinner("Reading everything again …"):
+            wiring.verify(settings)
+        facts = read_facts(settings)
+    left, right = st.columns(2)
+    left.html(_intact(facts))
+    right.html(_alarms(facts))
+    left, right = st.columns(2)
+    left.html(_pipelines(facts))
+    right.html(_recent(facts))
+    _lineage(settings, facts)
+
+
+def _intact(facts: Facts) -> str:
+    question, kept = "Is the record intact?", facts.verification
+    if kept is None:
+        advice = "Press <b>Verify now</b>, or type <code>tally verify</code>."
+        return page.card(question, "open", "Not verified yet", [advice])
+    wrong = _not_as_recorded(kept)
+    total = count(len(kept["subjects"]), "subject")
+    behind = facts.height - 1 - kept["block"]
+    since = f", {count(behind, 'block')} written since" if behind > 0 else ""
+    upto = f"Up to block {kept['block']:,}, {page.text(kept['time'])}{since}."
+    if wrong:
+        named = [
+            f"{page.word(each['status'])} {page.text(each['kind'])} {page.text(short_id(each['id']))}"
+            f" — {page.text(each['detail'])}"
+            for each in wrong[:_MOST_NAMED]
+        ]
+        more = (
+            [f"and {len(wrong) - _MOST_NAMED:,} more: <code>tally verify</code>"]
+            if wrong[_MOST_NAMED:]
+            else []
+        )
+        verb = "is" if len(wrong) == 1 else "are"
+        return page.card(
+            question, "bad", f"No: {len(wrong):,} of {total} {verb} not as recorded", [*named, *more, upto]
+        )
+    if not kept["verified"]:
+        open_ = [each for each in kept["subjects"] if EXIT_CODES.get(each["status"], 3)]
+        named = [
+            f"{page.word(each['status'])} {page.text(each['kind'])} {page.text(short_id(each['id']))}"
+            for each in open_[:_MOST_NAMED]
+        ]
+        return page.card(question, "open", f"Not settled: {len(open_):,} of {total}", [*named, upto])
+    witnessed = (
+        "Witnessed: held against a head that somebody else keeps."
+        if kept["witnessed"]
+        else "<b class='open'>NOT witnessed</b>: consistent and signed by the operator, but held against"
+        " nobody else's checkpoint. <code>tally checkpoint --out DIR</code> writes one to give away."
+    )
+    return page.card(question, "good", f"Yes: {total} verified", [upto, witnessed])
+
+
+def _alarms(facts: Facts) -> str:
+    question, lines = "Is anything wrong now?", []
+    if facts.verification is not None:
+        wrong = len(_not_as_recorded(facts.verification))
+        lines += [f"{count(wrong, 'subject')} not as recorded, see left"] if wrong else []
+    lines += [
+        f"{page.link(record.id, record.body['dag'])} failed, {page.text(utc(record.time_ms))}"
+        for record in facts.pipelines
+        if record.body["outcome"] == "failed"
+    ]
+    if lines:
+        more = [f"and {len(lines) - 4:,} more below"] if lines[4:] else []
+        return page.card(question, "bad", count(len(lines), "alarm"), [*lines[:4], *more])
+    refused = (
+        f"Last refused transaction: {page.text(facts.refusal.get('code', ''))},"
+        f" {page.text(str(facts.refusal.get('time', ''))[:19].replace('T', ' '))} UTC. It changed nothing."
+        if facts.refusal
+        else "No transaction was ever refused here."
+    )
+    if facts.verification is None:
+        return page.card(question, "open", "Nothing known, nothing verified", [refused])
+    return page.card(
+        question,
+        "good",
+        "Nothing known",
+        [
+            "Every pipeline's last run succeeded." if facts.pipelines else "No pipeline has run yet.",
+            f"<span class='soft'>{refused}</span>",
+        ],
+    )
+
+
+def _pipelines(facts: Facts) -> str:
+    rows = [
+        (
+            page.link(record.id, record.body["dag"]),
+            page.word(record.body["outcome"]),
+            page.text(utc(record.time_ms)),
+            f"{sum(task['state'] == 'success' for task in record.body['tasks'])} of"
+            f" {count(len(record.body['tasks']), 'task')}",
+        )
+        for record in facts.pipelines
+    ]
+    empty = "No pipeline has run yet. <code>make demo</code> runs two, <code>tally run</code> one of yours."
+    return page.table("What ran", rows, empty)
+
+
+def _recent(facts: Facts) -> str:
+    rows = [
+        (page.text(utc(record.time_ms)[:16]), page.link(record.id, record.kind), page.text(summary(record)))
+        for record in facts.recent
+    ]
+    return page.table("Recent records (times in UTC)", rows, "Nothing is recorded yet.")
+
+
+def _lineage(settings: Settings, facts: Facts) -> None:
+    if not facts.datasets:
+        st.html(
+            page.table(
+                "Lineage", [], "No dataset is registered yet. <code>tally policy new</code> begins one."
+            )
+        )
+        return
+    label, choice = st.columns([1, 9], vertical_alignment="center")
+    label.html(page.block("<h2>Lineage of</h2>"))
+    with choice:
+        name = st.selectbox("Lineage of", facts.datasets, label_visibility="collapsed", width=260)
+    record, edges = read_lineage(settings, f"dataset/{name}")
+    st.html(page.block(lineage_picture(record.id, edges)))
+
+
+def _not_as_recorded(kept: dict[str, Any]) -> list[dict[str, str]]:
+    return [each for each in kept["subjects"] if EXIT_CODES.get(each["status"], 3) == 1]
