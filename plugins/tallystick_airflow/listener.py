@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from airflow.listeners import hookimpl
+from sqlalchemy.orm.exc import DetachedInstanceError
 
 from tallystick.clients.provenance import Provenance, Task
 from tallystick_airflow.outcomes import record_change, record_once, task_of
@@ -53,7 +54,11 @@ def on_task_instance_failed(previous_state: Any, task_instance: Any, error: Any)
 def on_dag_run_failed(dag_run: Any, msg: str) -> None:
     """The run is over. A failed task that left no outcome was killed alone (its supervisor tells the API
     server, and no listener), or it could not write the ledger: the record claims neither."""
-    for task_instance in dag_run.task_instances:
+    try:
+        task_instances = dag_run.task_instances
+    except DetachedInstanceError:
+        return  # dag.test(): the tasks ran in this very process, and it lives
+    for task_instance in task_instances:
         if task_instance.state == "failed":
             _ended(task_instance, "failed", "NoOutcomeLeft")
 

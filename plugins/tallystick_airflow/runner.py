@@ -7,8 +7,8 @@ JSON for each event goes to standard output, everything that Airflow prints into
     {"event": "task", …, "state": "success", "detail": {what the step returned}}
     {"event": "dag", "dag": …, "run": …, "state": "success"}
 
-Exits 0 if every DAG succeeded, 1 if one failed, 2 for a DAG that is not there; what else goes wrong is in
-the log, whose path the last line then names.
+Exits 0 if every DAG succeeded, 1 if one failed, 2 for a DAG that is not there and 4 for a fault of ours; then
+the last line is ``{"event": "error", "message": …, "log": PATH}``.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,8 +51,9 @@ def main(argv: list[str] | None = None) -> int:
             emit({"event": "error", "message": str(error), "log": str(log)})
             return 2
         except Exception as error:
+            traceback.print_exc()
             emit({"event": "error", "message": type(error).__name__, "log": str(log)})
-            raise
+            return 4
 
 
 def airflow_environment(settings: Settings) -> dict[str, str]:

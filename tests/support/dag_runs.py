@@ -36,9 +36,10 @@ class Outcome:
 
 def environment(settings: Settings, **more: str) -> dict[str, str]:
     """This process's environment, with the home of ``settings`` and the checkout to import from."""
+    here = [str(ROOT), str(ROOT / "plugins"), os.environ.get("PYTHONPATH")]
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")},
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "plugins")]),
+        "PYTHONPATH": os.pathsep.join(filter(None, here)),
         "TALLYSTICK_HOME": str(settings.home),
         "TALLYSTICK_STATE": str(settings.state_dir),
         **more,

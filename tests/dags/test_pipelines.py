@@ -1,0 +1,86 @@
+"""A user's own file goes through the same DAGs; a row that breaks the policy fails them, on the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.dag_runs import Outcome, records, run_dags
+from support.home import make_home
+
+from tallystick.settings import Settings
+
+POLICY = """
+name: claims
+title: Claims made up for a test
+source: made here
+licence: none
+purpose: Show that the pipeline runs
+retention: {days: 30, reason: a test}
+task: {kind: regression, target: cost}
+model: {algorithm: linear, seed: 1}
+split: {kind: random, test_fraction: 0.25}
+privacy: {regime: none, reason: nobody is in it}
+columns:
+  - {name: visits, type: int, min: 0, max: 500}
+  - {name: severity, type: float, min: 0.0, max: 1.0}
+  - {name: cost, type: float, min: 0.0, max: 100000.0}
+"""
+
+
+def write_claims(path: Path, broken: bool = False) -> Path:
+    rows = [f"{n % 97},{n % 10 / 10},{n % 97 * 3.5 + n % 10}" for n in range(400)]
+    path.write_text("\n".join(["visits,severity,cost", *rows, *(["-7,0.5,1.0"] if broken else [])]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return make_home(tmp_path_factory.mktemp("pipelines"))
+
+
+def run(settings: Settings, data: Path) -> Outcome:
+    policy = data.with_name("claims.yaml")
+    policy.write_text(POLICY)
+    return run_dags(settings, "own_data", conf={"data": str(data), "policy": str(policy)})
+
+
+def test_a_file_of_the_users_own_leaves_the_whole_chain(settings: Settings, tmp_path: Path) -> None:
+    outcome = run(settings, write_claims(tmp_path / "claims.csv"))
+
+    assert outcome.code == 0, outcome.log[-3000:]
+    assert set(outcome.states("own_data").values()) == {"success"}
+    assert set(outcome.states("own_data_training").values()) == {"success"}
+    chain = ("dataset", "screening", "validation", "intent", "run", "model")
+    tasks = {kind: records(settings, kind)[0]["task"] for kind in chain}
+    assert {kind: (task["dag"], task["task"]) for kind, task in tasks.items()} == {
+        "dataset": ("own_data", "ingest"),
+        "screening": ("own_data", "screen"),
+        "validation": ("own_data", "validate"),
+        "intent": ("own_data_training", "train"),
+        "run": ("own_data_training", "track"),
+        "model": ("own_data_training", "track"),
+    }
+    assert [body["outcome"] for body in records(settings, "pipeline")] == ["success", "success"]
+
+
+def test_a_row_that_breaks_the_policy_fails_the_pipeline(tmp_path: Path) -> None:
+    settings = make_home(tmp_path)
+    outcome = run(settings, write_claims(tmp_path / "claims.csv", broken=True))
+
+    assert outcome.code == 1
+    (validation,) = records(settings, "validation")
+    assert not validation["passed"]
+    assert "visits" in validation["failed"][0]
+    (ended,) = [body for body in records(settings, "outcome") if body["task"]["task"] == "validate"]
+    assert (ended["state"], ended["observed_by"], ended["error"]) == ("failed", "task", "CheckFailed")
+    (pipeline,) = records(settings, "pipeline")
+    states = {task["task"]: task["state"] for task in pipeline["tasks"]}
+    assert states == {
+        "ingest": "success",
+        "screen": "success",
+        "validate": "failed",
+        "publish": "upstream_failed",
+    }
+    assert outcome.states("own_data_training") == {}
+    assert records(settings, "intent") == []
