@@ -2,6 +2,7 @@
 
     ROOT/<2 hex digits>/<62 hex digits>        the object, mode 0400
     ROOT/<2 hex digits>/<62 hex digits>.ref    what was too big to copy: canonical JSON {path, size}
+    ROOT/sealed/<64 hex digits>                which object a keyed digest means (sealing.py)
     ROOT/incoming/                             copies under way, of no meaning to a reader
 
 Nothing under ROOT has a name before it is whole and on the disk, so a killed process leaves no half
@@ -62,6 +63,11 @@ class Store:
         self._incoming = private_directory(root / "incoming")
         self._copy_limit = copy_limit
         self._remove_stale()
+
+    @property
+    def root(self) -> Path:
+        """The directory that holds everything."""
+        return self._root
 
     def add_file(self, path: Path, progress: Progress | None = None) -> StoredObject:
         """Store the file at ``path``: cloned where the file system can, else copied, else referred to.
