@@ -73,14 +73,16 @@ class Objects:
                 findings.add(CHANGED, f"{what}: not canonical JSON")
         return None
 
-    def folder(self, findings: Findings, what: str, digests: Mapping[str, str]) -> dict[str, str]:
-        """The files (path to SHA-256) of a stored folder, each digested again."""
+    def folder(self, findings: Findings, what: str, digests: Mapping[str, str]) -> dict[str, str] | None:
+        """The files (path to SHA-256) of a stored folder, each digested again; None without its manifest."""
         manifest = self.document(findings, what, digests)
+        if manifest is None:
+            return None
         try:
-            files = {} if manifest is None else {item["path"]: item["sha256"] for item in manifest["files"]}
+            files = {item["path"]: item["sha256"] for item in manifest["files"]}
         except (KeyError, TypeError):
             findings.add(CHANGED, f"{what}: not the manifest of a folder")
-            return {}
+            return None
         for path, sha256 in files.items():
             self.check(findings, f"{what}, {path}", {"sha256": sha256})
         return files

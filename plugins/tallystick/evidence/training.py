@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from tallystick.errors import CouldNotCheck
 from tallystick.evidence.objects import Findings, Objects
 from tallystick.evidence.report import CHANGED, MISSING, UNCHECKED
-from tallystick.evidence.runs import RunReader
+from tallystick.evidence.runs import FoundRun, RunReader
 
 #: What the intent declared before training started and the sealed record must repeat.
 _DECLARED: Final = ("dataset", "code", "algorithm", "seed")
@@ -29,24 +28,16 @@ def judge_run(
         return
     try:
         _judge_sealed(findings, sealed, body, intent)
-        for path, sha256 in sealed["artifacts"].items():
-            objects.check(findings, f"sealed {path}", {"sha256": sha256})
+        if files is not None and sealed["artifacts"] != files:
+            findings.add(CHANGED, "run record: names other artifacts than the run's manifest")
         objects.check(findings, "predictions", {"sha256": sealed["predictions"]["sha256"]})
         params: dict[str, str] = sealed["params"]
         metrics = {name: float(value["$float"]) for name, value in sealed["metrics"].items()}
     except (KeyError, TypeError, ValueError, AttributeError):
         findings.add(CHANGED, "run record: not of its form")
         return
-    if runs is None:
-        findings.add(UNCHECKED, "no tracking server at hand to compare with")
-        return
-    try:
-        found = runs.run(body["run_id"])
-    except CouldNotCheck as error:
-        findings.add(UNCHECKED, error.message)
-        return
-    if found is None:
-        findings.add(MISSING, "MLflow has no such run, or it was deleted there")
+    found = _tracked(findings, body["run_id"], runs)
+    if found is None or files is None:
         return
     for kind, recorded, now in (
         ("param", params, found.params),
@@ -64,23 +55,26 @@ def judge_model(
     run: Mapping[str, Any],
     runs: RunReader | None,
 ) -> None:
-    """Its artifacts in the store, and the registry's version against them."""
+    """Its artifacts are those of its run: in the record, in the store, and as they are tracked now."""
+    if body["artifacts"] != run["artifacts"]["digest"]:
+        findings.add(CHANGED, "artifacts: the record names others than its run's")
     files = objects.folder(findings, "artifacts", body["artifacts"])
+    found = _tracked(findings, run["run_id"], runs)
+    if found is not None and files is not None:
+        for difference in differences("artifact", files, found.artifacts):
+            findings.add(CHANGED, difference)
+
+
+def _tracked(findings: Findings, run_id: str, runs: RunReader | None) -> FoundRun | None:
+    """The run as it is tracked now; a finding where there is none, or nobody to ask."""
     if runs is None:
-        findings.add(UNCHECKED, "no model registry at hand to compare with")
-        return
-    try:
-        found = runs.model(body["name"], body["version"])
-    except CouldNotCheck as error:
-        findings.add(UNCHECKED, error.message)
-        return
-    if found is None:
-        findings.add(MISSING, "MLflow has no such version of the model")
-        return
-    if found.run_id != run["run_id"]:
-        findings.add(CHANGED, "MLflow says that another run made it")
-    for difference in differences("artifact", files, found.artifacts):
-        findings.add(CHANGED, difference)
+        findings.add(UNCHECKED, "no tracking server at hand to compare with")
+        return None
+    with findings.judging("MLflow"):
+        if run_id in runs.run_ids():
+            return runs.run(run_id)
+        findings.add(MISSING, "MLflow has no such run, or it was deleted there")
+    return None
 
 
 def differences(kind: str, recorded: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -1,0 +1,114 @@
+"""What a record's standing makes of what it speaks of: abandoned, retired, erased, never stored."""
+
+from __future__ import annotations
+
+import pytest
+from support import ledgers
+from support.cases import bad
+
+from tallystick.errors import InvalidInput
+from tallystick.evidence.subjects import OffChain
+from tallystick.evidence.training import differences
+from tallystick.evidence.verify import verify
+from tallystick.fingerprint.keys import Keyring
+from tallystick.ledger.embedded.stored import StoredFile
+from tallystick.store import Store
+
+
+@pytest.fixture
+def host(tmp_path):
+    host = ledgers.make_host(tmp_path)
+    yield host
+    host.ledger.close()
+
+
+def look(host, **options):
+    off_chain = OffChain(Store(host.directory / "objects"), Keyring(host.directory / "keys"))
+    with StoredFile(host.directory / "ledger.db") as stored:
+        return verify(stored, off_chain=off_chain, **options)
+
+
+def declare(host):
+    data = host.submit("register_dataset", ledgers.dataset())
+    screened = host.submit("record_screening", ledgers.screening(data))
+    validated = host.submit("record_validation", ledgers.validation(data))
+    return data, host.submit("declare_run", ledgers.intent(data, screened, validated))
+
+
+def of(report, kind):
+    (found,) = [subject for subject in report.subjects if subject.kind == kind]
+    return found
+
+
+def test_objects_that_were_never_stored_are_missing(host):
+    data = host.submit("register_dataset", ledgers.dataset())
+    report = look(host)
+    assert report.exit_code == 1
+    assert of(report, "dataset").id == data["id"]
+    assert of(report, "dataset").status == "MISSING"
+
+
+def test_an_intent_without_a_run_is_listed_until_it_is_retired(host):
+    _, declared = declare(host)
+    assert of(look(host), "intent").status == "ABANDONED"
+    host.submit("retire", ledgers.retirement(declared))
+    intent = of(look(host), "intent")
+    assert (intent.status, intent.detail) == ("verified", "retired on record")
+
+
+def test_an_intent_that_was_spent_says_by_which_run(host):
+    _, declared = declare(host)
+    run = host.submit("record_run", ledgers.run(declared))
+    intent = of(look(host), "intent")
+    assert (intent.status, intent.detail) == ("verified", f"spent by {run['id']}")
+
+
+def test_what_derives_from_an_erased_dataset_is_erased_with_it(host):
+    data, declared = declare(host)
+    run = host.submit("record_run", ledgers.run(declared))
+    host.submit("register_model", ledgers.model(run))
+    host.submit("retire", ledgers.retirement(data, "erased"))
+    report = look(host)
+    assert report.verified
+    assert {s.kind: s.status for s in report.subjects if s.kind != "ledger"} == dict.fromkeys(
+        ("dataset", "screening", "validation", "intent", "run", "model"), "ERASED"
+    )
+    assert of(report, "dataset").detail == "a retirement record says so"
+    assert of(report, "model").detail == f"with {data['id']}, as a retirement record says"
+
+
+def test_a_retired_dataset_is_still_looked_at(host):
+    data = host.submit("register_dataset", ledgers.dataset())
+    host.submit("retire", ledgers.retirement(data))
+    dataset = of(look(host), "dataset")
+    assert dataset.status == "MISSING"
+    assert dataset.detail.endswith("retired on record")
+
+
+def test_any_record_can_be_asked_for_alone(host):
+    data = host.submit("register_dataset", ledgers.dataset())
+    used = host.submit("record_use", ledgers.use(data))
+    report = look(host, only=used["id"])
+    assert [s.kind for s in report.subjects] == ["ledger", "use"]
+    assert report.verified
+
+
+def test_a_record_that_is_not_there_is_the_callers_mistake(host):
+    with pytest.raises(InvalidInput, match="no record run/none"):
+        look(host, only="run/none")
+
+
+def test_without_anything_to_look_at_only_the_ledger_is_judged(case):
+    assert [s.kind for s in case.verify().subjects] == ["ledger"]
+    assert bad(case.verify()) == []
+
+
+def test_differences_are_told_both_ways():
+    told = list(differences("metric", {"a": 1.0, "b": 2.0, "c": 3.0}, {"a": 1.0, "b": 2.5, "d": 4.0}))
+    assert told == [
+        "metric b: recorded 2.0, MLflow now says 2.5",
+        "metric c: recorded, and gone from MLflow",
+        "metric d: in MLflow, and not recorded",
+    ]
+    nan = float("nan")
+    assert list(differences("metric", {"a": nan}, {"a": nan})) == []
