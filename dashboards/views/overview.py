@@ -12,7 +12,7 @@ from dashboards.lineage import lineage_picture
 from tallystick import wiring
 from tallystick.cli.screen import utc
 from tallystick.evidence.report import EXIT_CODES
-from tallystick.reports.summary import count, short_id, summary
+from tallystick.reports.summary import count, summary, title
 from tallystick.settings import Settings
 
 _MOST_NAMED = 3
@@ -55,7 +55,7 @@ def _intact(facts: Facts) -> str:
     upto = f"Up to block {kept['block']:,}, {page.text(kept['time'])}{since}."
     if wrong:
         named = [
-            f"{page.word(each['status'])} {page.text(each['kind'])} {page.text(short_id(each['id']))}"
+            f"{page.word(each['status'])} {page.text(each['kind'])} {page.text(title(each['id']).removeprefix(each['kind'] + '/'))}"
             f" — {page.text(each['detail'])}"
             for each in wrong[:_MOST_NAMED]
         ]
@@ -71,7 +71,7 @@ def _intact(facts: Facts) -> str:
     if not kept["verified"]:
         open_ = [each for each in kept["subjects"] if EXIT_CODES.get(each["status"], 3)]
         named = [
-            f"{page.word(each['status'])} {page.text(each['kind'])} {page.text(short_id(each['id']))}"
+            f"{page.word(each['status'])} {page.text(each['kind'])} {page.text(title(each['id']).removeprefix(each['kind'] + '/'))}"
             for each in open_[:_MOST_NAMED]
         ]
         return page.card(question, "open", f"Not settled: {len(open_):,} of {total}", [*named, upto])

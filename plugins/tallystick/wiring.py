@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,7 +12,7 @@ from tallystick.clients import charter
 from tallystick.clients.provenance import Provenance
 from tallystick.errors import InvalidInput, NotAsRecorded
 from tallystick.files import private_directory
-from tallystick.fingerprint.keys import Keyring
+from tallystick.fingerprint.keys import Keyring, TableKey
 from tallystick.identity import (
     Authority,
     create_organisation,
@@ -28,6 +28,7 @@ from tallystick.store import Store
 
 if TYPE_CHECKING:
     from tallystick.evidence.report import Report
+    from tallystick.evidence.subjects import OffChain
     from tallystick.ledger.embedded.ledger import EmbeddedLedger
     from tallystick.ledger.embedded.rebuild import Rebuilt
 
@@ -206,7 +207,14 @@ def verify(
     try:
         with StoredFile(path) as stored:
             kept = Kept(since, policy, _last_head(settings, next(stored.blocks(), None)))
-            report = verify(stored, kept, packages=settings.packages, only=only, progress=progress)
+            report = verify(
+                stored,
+                kept,
+                packages=settings.packages,
+                off_chain=_off_chain(settings),
+                only=only,
+                progress=progress,
+            )
             height = stored.height
     except NotAsRecorded as error:
         return Report.of([Subject("ledger", str(path), CHANGED, error.message)], witnessed=False)
@@ -217,6 +225,32 @@ def verify(
     if only is None:
         keep_verification(settings.home, report.value(), height - 1)
     return report
+
+
+def _off_chain(settings: Settings) -> OffChain:
+    """Where this home keeps what its records speak of."""
+    from tallystick.evidence.runs import TrackedRuns
+    from tallystick.evidence.subjects import OffChain
+    from tallystick.fingerprint.tables import TableFingerprint, fingerprint_table
+    from tallystick.steps import track
+    from tallystick.steps.opening import stored_policy
+    from tallystick.steps.tables import read_table
+
+    store = Store(settings.objects)
+
+    def fingerprint(path: Path, policy_digest: str, key: TableKey) -> TableFingerprint:
+        policy = stored_policy(store, policy_digest)
+        return fingerprint_table(read_table(path, policy), key, subject=policy.privacy.subject)
+
+    def list_runs() -> Collection[str]:
+        kept_here = settings.mlflow_uri.removeprefix("sqlite:///")
+        # Asking MLflow would make its database, and a first run takes it ten seconds.
+        if kept_here != settings.mlflow_uri and not Path(kept_here).exists():
+            return ()
+        return track.list_runs(settings)
+
+    runs = TrackedRuns(list_runs, lambda run_id: track.read_run(settings, run_id))
+    return OffChain(store, Keyring(settings.keys), fingerprint, runs)
 
 
 def _last_head(settings: Settings, genesis: BlockBytes | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli.command import Adder, open_records
 from tallystick.cli.screen import Screen
@@ -135,10 +135,39 @@ def _reproduce(arguments: argparse.Namespace, settings: Settings, screen: Screen
     from tallystick.steps.reproduce import reproduce
 
     with open_records(settings, screen) as (_, index):
-        record = index.find(arguments.id)
-    with screen.progress("training again"):
-        reproduced = reproduce(wiring.open_workspace(settings), record)
-    value = reproduced.value()
-    screen.line(title(record.id))
-    screen.result(value)
-    return 0 if reproduced.agrees else NotAsRecorded.exit_code
+        record = index.find(arguments.id, ("model", "run"))
+    with wiring.open_workspace(settings) as workspace, screen.busy("training again from the record"):
+        again = reproduce(workspace, record.id)
+    agrees = {True: "agrees", False: "DIFFERS"}
+    screen.line(f"{title(record.id)}: {'reproduced' if again.reproduced else 'NOT reproduced'}")
+    screen.table(
+        [
+            ("rows", agrees[again.rows], "the training and evaluation rows that were declared"),
+            ("predictions", agrees[again.predictions["agrees"]], _predictions(again.predictions)),
+            *(
+                (
+                    metric["name"],
+                    agrees[metric["agrees"]],
+                    f"recorded {metric['recorded']}, again {metric['again']}",
+                )
+                for metric in again.metrics
+            ),
+        ],
+        indent="  ",
+    )
+    tolerance = again.tolerance
+    screen.line(f"  tolerance: {tolerance['absolute']:g} + {tolerance['relative']:g} of the recorded value")
+    if again.differs:
+        screen.line(f"  not as it was then: {', '.join(again.differs)}")
+    screen.next((f"tally verify {arguments.id}", "checks what was recorded of it"))
+    screen.result(again.value())
+    return 0 if again.reproduced else NotAsRecorded.exit_code
+
+
+def _predictions(predictions: dict[str, Any]) -> str:
+    if predictions["identical"]:
+        return f"{predictions['rows']:,}, every one identical"
+    largest = predictions["largest_difference"]
+    return f"{predictions['rows']:,}, " + (
+        "of another number" if largest is None else f"largest difference {largest:g}"
+    )

@@ -80,15 +80,12 @@ def _demo(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
     head = _head(settings)
     screen.table(
         [
-            (
-                "keep this line elsewhere:",
-                f"{head['origin']} {head['size']} {head['root']}",
-                "tally checkpoint",
-            ),
-            ("look:", "make dashboard", "or: tally dashboard"),
-            ("MLflow:", f"mlflow ui --backend-store-uri {settings.mlflow_uri}", ""),
-            ("one record:", "tally show rand-hie", ""),
-            ("try it:", "change a number in MLflow, then  tally verify", ""),
+            ("  keep this line elsewhere:", f"{head['origin']} {head['size']} {head['root']}"),
+            ("  look:", "make dashboard"),
+            ("  MLflow:", f"mlflow ui --backend-store-uri {settings.mlflow_uri}"),
+            ("  one record:", "tally show rand-hie"),
+            ("  a head to give away:", "tally checkpoint --out DIR"),
+            ("  try it:", "change a number in MLflow, then  tally verify"),
         ]
     )
     screen.result(
@@ -213,12 +210,13 @@ def _events(settings: Settings, dags: tuple[str, ...], conf: dict[str, Any]) -> 
 
 def _show_task(settings: Settings, screen: Screen, event: dict[str, Any], ran: _Pipelines) -> None:
     """A line for each record that the task made; one for a task that failed or never began."""
-    from tallystick.reports.summary import summary
+    from tallystick.reports.summary import count, summary
 
     records = _records_of(settings, screen, event)
     ran.records += records
     detail = event["detail"] if isinstance(event["detail"], dict) else {}
     metrics = _metrics(detail)
+    attested = [record for record in records if record.kind == "attestation"]
     rows = [
         (
             record.kind,
@@ -226,8 +224,10 @@ def _show_task(settings: Settings, screen: Screen, event: dict[str, Any], ran: _
             record.block,
         )
         for record in records
-        if record.kind != "outcome"
+        if record.kind not in ("outcome", "attestation")
     ]
+    if attested:
+        rows.append(("attestation", count(len(attested), "stream") + " counted", attested[-1].block))
     name = event["task"]
     for index, (kind, text, block) in enumerate(rows):
         screen.line(f"  {name if index == 0 else '':<10} {kind:<11} {text:<72} block {block:,}".rstrip())
@@ -261,8 +261,12 @@ def _metrics(detail: dict[str, Any]) -> str:
     metrics = detail.get("metrics")
     if not isinstance(metrics, dict):
         return ""
-    numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
-    return ", ".join(f"{name} {value:.4g}" for name, value in list(numbers.items())[:2])
+    told = [
+        f"{name} {value:.4g}"
+        for name, value in metrics.items()
+        if isinstance(value, int | float) and "/" not in name and not name.startswith("baseline")
+    ]
+    return ", ".join(told[:2]) + " (held out)" if told else ""
 
 
 def _is_summing_up(event: dict[str, Any]) -> bool:

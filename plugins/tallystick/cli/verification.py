@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 NOT_WITNESSED: Final = (
     "NOT witnessed: consistent and signed by the operator, held against nobody else's checkpoint"
 )
+_RECORDS: Final = frozenset({"dataset", "screening", "validation", "intent", "run", "model"})
 _MOST_BYTES: Final = 1 << 20
 
 
@@ -28,7 +29,6 @@ def add(adder: Adder) -> None:
     verify.add_argument(
         "--trust", type=Path, metavar="FILE", help="whose signatures count: a C2SP tlog-policy"
     )
-    verify.add_argument("--all", action="store_true", help="also list what is verified, however much it is")
 
 
 def _verify(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
@@ -75,11 +75,9 @@ def show_report(screen: Screen, report: Report) -> None:
         [
             (
                 subject.kind,
-                title(f"{subject.kind}/{subject.id}")
-                if subject.kind in ("dataset", "model")
-                else short_id(subject.id),
+                title(subject.id).removeprefix(f"{subject.kind}/"),
                 subject.status,
-                subject.detail,
+                short_id(subject.detail),
             )
             for subject in report.subjects
         ],
@@ -100,10 +98,12 @@ def show_report(screen: Screen, report: Report) -> None:
 
 def _show_next(screen: Screen, report: Report, *, since: Path | None) -> None:
     from tallystick.evidence.report import EXIT_CODES
+    from tallystick.reports.summary import short_id
 
     wrong = next((each for each in report.subjects if EXIT_CODES[each.status] == 1), None)
     if wrong is not None:
-        screen.next((f"tally show {wrong.id}" if "/" not in wrong.id else "tally log", "what was recorded"))
+        shown = f"tally show {short_id(wrong.id)}" if wrong.kind in _RECORDS else "tally log"
+        screen.next((shown, "what was recorded"))
     elif since is None:
         screen.next(
             ("tally checkpoint --out DIR", "writes the head; kept elsewhere, it is what --since takes")

@@ -15,7 +15,7 @@ _COLUMNS: Final = (
     "records.leaf, records.id, kind, digest, block, transaction_id, time_ms, msp_id, member, salt, content"
 )
 #: Kinds that people call by name, in the order in which a name is looked for.
-_NAMED: Final = ("dataset", "model", "run", "pipeline")
+NAMED: Final = ("dataset", "model", "run", "pipeline")
 _MOST_EDGES: Final = 500
 
 
@@ -101,12 +101,13 @@ class Index:
         found = self._records("FROM records WHERE records.id = ? ORDER BY records.leaf DESC", [record_id], 1)
         return found[0] if found else None
 
-    def find(self, text: str) -> Record:
+    def find(self, text: str, kinds: Sequence[str] = NAMED) -> Record:
         """The record that ``text`` means: an id, a name (its latest version), a run, or a unique prefix.
 
-        Raises `InvalidInput` where it means nothing or more than one thing.
+        A name is looked for among ``kinds``, in their order. Raises `InvalidInput` where it means nothing
+        or more than one thing.
         """
-        found = self.get(text) or self._by_name(text)
+        found = self.get(text) or self._by_name(text, kinds)
         if found is not None:
             return found
         ids = self._by_prefix(text)
@@ -167,12 +168,13 @@ class Index:
         )
         return [row[0] for row in rows]
 
-    def _by_name(self, text: str) -> Record | None:
+    def _by_name(self, text: str, kinds: Sequence[str]) -> Record | None:
         kind, separator, name = text.partition("/")
-        exact = self._records("FROM records WHERE rest = ? ORDER BY records.leaf DESC", [text], 1)
+        exact = self._records("FROM records WHERE rest = ? ORDER BY records.leaf DESC", [text], 8)
         if exact:
-            return exact[0]
-        wanted = [(kind, name)] if separator and kind in _NAMED else [(each, text) for each in _NAMED]
+            order = {each: place for place, each in enumerate(kinds)}
+            return min(exact, key=lambda record: order.get(record.kind, len(order)))
+        wanted = [(kind, name)] if separator and kind in NAMED else [(each, text) for each in kinds]
         for each, subject in wanted:
             found = self._records(
                 "FROM records WHERE kind = ? AND subject = ? ORDER BY records.leaf DESC", [each, subject], 1
