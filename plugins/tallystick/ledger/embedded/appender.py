@@ -57,13 +57,17 @@ class PendingState:
     committed: StateSnapshot
     block: int
     writes: dict[str, tuple[bytes | None, Version]] = field(default_factory=dict)
+    _read: dict[str, tuple[bytes, Version] | None] = field(default_factory=dict)
 
     def get(self, key: str) -> tuple[bytes, Version] | None:
         """As `Snapshot.get`, with what the block has written so far."""
         if key in self.writes:
             value, version = self.writes[key]
             return None if value is None else (value, version)
-        return self.committed.get(key)
+        # What many transactions of a block read, the charter above all, is fetched once.
+        if key not in self._read:
+            self._read[key] = self.committed.get(key)
+        return self._read[key]
 
     def scan(self, start: str, end: str, limit: int) -> list[tuple[str, bytes, Version]]:
         """As `Snapshot.scan`, with what the block has written so far."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from tallystick.identity import Identity
 from tallystick.ledger.embedded import appender
 from tallystick.ledger.embedded.appender import Executed, PendingState
 from tallystick.ledger.embedded.database import Database, StateSnapshot
+from tallystick.ledger.embedded.groups import GroupCommit
 from tallystick.ledger.embedded.proposals import SignedProposal, propose
 from tallystick.ledger.embedded.reader import Reader, Rules
 from tallystick.ledger.embedded.refusals import RefusalLog
@@ -84,9 +84,7 @@ class EmbeddedLedger(Reader):
         self._refusals = RefusalLog(refusals or path.with_name("refusals.jsonl"))
         self._clock = clock
         self._invoke = invoke
-        self._queue: list[_Job] = []
-        self._queue_lock = threading.Lock()
-        self._commit_lock = threading.Lock()
+        self._groups = GroupCommit(self._commit, MAX_BLOCK)
         if log_key is not None and log_key.public_key().public_bytes_raw() != self._rules.config.log_key:
             raise InvalidInput(
                 f"the key that signs heads does not belong to the ledger {path}",
@@ -96,13 +94,13 @@ class EmbeddedLedger(Reader):
     def submit(self, identity: Identity, call: Call, *, time_ms: int | None = None) -> Receipt:
         """As the port says."""
         job = self._job(self._propose(identity, call, time_ms))
-        self._run([job])
+        self._groups.run([job])
         return job.receipt()
 
     def submit_many(self, identity: Identity, calls: Sequence[Call]) -> list[Receipt | Refused]:
         """As the port says."""
         jobs = [self._job(self._propose(identity, call, None)) for call in calls]
-        self._run(jobs)
+        self._groups.run(jobs)
         return [_receipt_or_refusal(job) for job in jobs]
 
     def endorse(self, identity: Identity, call: Call, *, time_ms: int | None = None) -> Endorsed:
@@ -119,7 +117,7 @@ class EmbeddedLedger(Reader):
     def commit(self, endorsed: Endorsed) -> Receipt:
         """Order and commit what was endorsed; a read that no longer holds makes it invalid, on record."""
         job = self._job(endorsed.proposal, endorsed.simulation)
-        self._run([job])
+        self._groups.run([job])
         return job.receipt()
 
     def evaluate(self, identity: Identity, call: Call) -> Any:
@@ -142,16 +140,6 @@ class EmbeddedLedger(Reader):
         with contextlib.suppress(Refusal):
             job.member, job.judged_by = _judge(proposal, rules), rules.block
         return job
-
-    def _run(self, jobs: list[_Job]) -> None:
-        """Group commit: whoever gets the lock takes all that waits into one durable transaction."""
-        with self._queue_lock:
-            self._queue.extend(jobs)
-        with self._commit_lock:
-            while any(job.outcome is None for job in jobs):
-                with self._queue_lock:
-                    batch, self._queue = self._queue[:MAX_BLOCK], self._queue[MAX_BLOCK:]
-                self._commit(batch)
 
     def _commit(self, batch: list[_Job]) -> None:
         # What an interrupted writer leaves to those whose transactions it had taken along.

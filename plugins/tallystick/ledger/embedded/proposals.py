@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import secrets
 from dataclasses import dataclass
 from hashlib import sha256
@@ -82,10 +83,19 @@ def propose(identity: Identity, origin: str, call: Call, time_ms: int) -> Signed
 def _encode(
     contract: str, creator: str, nonce: str, origin: str, request: bytes, time: int, transaction: str
 ) -> bytes:
-    # The request's bytes are encoded once and kept: they are spliced in where its key sorts.
-    before = block.canonical({"contract": contract, "creator": creator, "nonce": nonce, "origin": origin})
-    behind = block.canonical({"time": time, "transaction": transaction, "v": 1})
-    return before[:-1] + b',"request":' + request + b"," + behind[1:]
+    # Canonical JSON of an object whose fields are known, so that the request's bytes, which are encoded
+    # once and kept, stand in their place.
+    before = (
+        f'{{"contract":{_text(contract)},"creator":"{creator}","nonce":"{nonce}","origin":{_text(origin)}'
+    )
+    behind = f'"time":{time},"transaction":{_text(transaction)},"v":1}}'
+    return b'%b,"request":%b,%b' % (before.encode(), request, behind.encode())
+
+
+@functools.lru_cache(maxsize=256)
+def _text(text: str) -> str:
+    """The JSON of a name that stands in many proposals."""
+    return canonical.encode(text).decode()
 
 
 def envelope_bytes(proposal: SignedProposal, simulation: simulate.Simulation) -> bytes:
