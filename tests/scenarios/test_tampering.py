@@ -359,5 +359,22 @@ def test_yesterdays_home_put_back_fails_the_kept_checkpoint(attacked, tmp_path):
     assert wrong(report)[_head_id(today)].detail.startswith("the ledger was longer")
 
 
+def test_yesterdays_home_put_back_is_seen_on_the_machine_that_saw_todays(attacked, tmp_path):
+    """No witness, but enough against whoever restores a home and forgets what lies outside of it."""
+    yesterday = tmp_path / "yesterday.db"
+    shutil.copy(attacked.ledger, yesterday)
+    with wiring.open_workspace(attacked.settings) as w:
+        w.provenance.attest(Request("today"), stream="dataset:visits")
+    assert wiring.verify(attacked.settings).verified
+    for leftover in attacked.settings.home.glob("ledger.db*"):
+        leftover.unlink()
+    shutil.copy(yesterday, attacked.ledger)
+    report = wiring.verify(attacked.settings)
+    assert report.exit_code == 1
+    assert [subject.kind for subject in wrong(report).values()] == ["last head seen"]
+    shutil.rmtree(attacked.settings.state_dir)
+    assert wiring.verify(attacked.settings).verified
+
+
 def _head_id(note: str) -> str:
     return " ".join(note.splitlines()[:2])

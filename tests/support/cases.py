@@ -5,24 +5,19 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from support import ledgers
 
+from tallystick import wiring
 from tallystick.evidence.report import Report, Subject
-from tallystick.evidence.runs import TrackedRuns
 from tallystick.evidence.subjects import OffChain
 from tallystick.evidence.verify import verify
 from tallystick.evidence.witness import Kept
-from tallystick.fingerprint.keys import Keyring
 from tallystick.ledger.embedded.ledger import EmbeddedLedger
 from tallystick.ledger.embedded.stored import StoredFile
 from tallystick.settings import Settings
-from tallystick.steps import track
-from tallystick.steps.refingerprint import refingerprint
-from tallystick.store import Store
 
 
 @dataclass(frozen=True)
@@ -70,13 +65,7 @@ def bad(report: Report) -> list[Subject]:
 
 def off_chain(settings: Settings) -> OffChain:
     """Where a home keeps what its records speak of, as `tally verify` finds it."""
-    store = Store(settings.objects)
-    return OffChain(
-        store,
-        Keyring(settings.keys),
-        fingerprint=partial(refingerprint, store),
-        runs=TrackedRuns(partial(track.list_runs, settings), partial(track.read_run, settings)),
-    )
+    return wiring._off_chain(settings)
 
 
 def verify_home(settings: Settings, kept: Kept | None = None, only: str | None = None) -> Report:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from chaincode import canonical
 from tallystick import sealing
-from tallystick.errors import CouldNotCheck, NotAsRecorded
+from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
 from tallystick.evidence.report import CHANGED, EXIT_CODES, MISSING, UNCHECKED, VERIFIED
 from tallystick.fingerprint.keys import TableKey
 from tallystick.store import Store
@@ -42,6 +42,8 @@ class Findings:
             # The rooms raise one class for what is not there and for what cannot be opened.
             missing = isinstance(error.__context__, FileNotFoundError)
             self.add(MISSING if missing else UNCHECKED, f"{what}: {error.message}")
+        except InvalidInput as error:
+            self.add(UNCHECKED, f"{what}: {error.message}")
 
 
 @dataclass(frozen=True, slots=True)

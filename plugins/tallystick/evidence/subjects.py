@@ -49,7 +49,8 @@ class Fingerprint(Protocol):
 class OffChain:
     """Where to find what records speak of. What is None cannot be checked, and the report says so.
 
-    ``fingerprint`` reads a file under the policy of a SHA-256 in the store, as ingest does.
+    ``fingerprint`` reads a file under the policy of a SHA-256 in the store, as ingest does, and may
+    raise `InvalidInput` or `NotAsRecorded`.
     """
 
     store: Store
