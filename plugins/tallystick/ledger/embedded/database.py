@@ -151,6 +151,8 @@ def translated(path: Path) -> Iterator[None]:
         ) from error
     except sqlite3.DatabaseError as error:
         raise _damaged(path, error) from error
+    except UnicodeDecodeError as error:  # SQLite quotes a damaged schema, which Python then cannot read
+        raise _damaged(path, "its tables have no names") from error
     except OSError as error:
         raise CouldNotCheck(f"the ledger file {path} cannot be opened: {error.strerror}") from error
 
