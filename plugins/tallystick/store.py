@@ -3,6 +3,7 @@
     ROOT/<2 hex digits>/<62 hex digits>        the object, mode 0400
     ROOT/<2 hex digits>/<62 hex digits>.ref    what was too big to copy: canonical JSON {path, size}
     ROOT/sealed/<64 hex digits>                which object a keyed digest means (sealing.py)
+    ROOT/data-docs/<64 hex digits>             the page of a validation result (steps/validation.py)
     ROOT/incoming/                             copies under way, of no meaning to a reader
 
 Nothing under ROOT has a name before it is whole and on the disk, so a killed process leaves no half

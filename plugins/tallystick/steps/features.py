@@ -29,7 +29,7 @@ def feature_frame(table: pa.Table, policy: DatasetPolicy) -> pd.DataFrame:
             known = column.values or texts.dropna().unique()
             columns[name] = pd.Series(pd.Categorical(texts, categories=sorted(known)))
         else:
-            columns[name] = pd.Series(table[name].cast("float64").to_numpy())
+            columns[name] = pd.Series(table[name].cast("float64", safe=False).to_numpy())
     return pd.DataFrame(columns)
 
 
@@ -41,7 +41,7 @@ def target_values(table: pa.Table, policy: DatasetPolicy) -> tuple[npt.NDArray[n
     """
     column = table[policy.task.target].combine_chunks()
     if policy.task.kind == "regression":
-        return column.cast("float64").to_numpy(zero_copy_only=False), []
+        return column.cast("float64", safe=False).to_numpy(zero_copy_only=False), []
     classes = sorted(column.drop_null().unique().to_pylist())
     index = {value: code for code, value in enumerate(classes)}
     codes = [index.get(value, np.nan) for value in column.to_pylist()]

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, Self
+from typing import Any, Final, Self, TypeVar
 
+from chaincode import canonical
 from tallystick.clients.provenance import Reference
 from tallystick.errors import InvalidInput
+
+#: What lists in a record may take of the 60 KiB that a record has.
+_ROOM: Final = 40 << 10
+
+Item = TypeVar("Item")
 
 
 class Result:
@@ -37,3 +44,15 @@ def reference(value: Any) -> Reference:
         return Reference(value["id"], value["digest"]["sha256"])
     except (KeyError, TypeError):
         raise InvalidInput("this is no reference to a record") from None
+
+
+def fitting(items: Sequence[Item], most: int) -> list[Item]:
+    """As many of ``items``, from the first, as a record has room for: ``most`` at most."""
+    kept: list[Item] = []
+    room = _ROOM
+    for item in items[:most]:
+        room -= len(canonical.encode(item)) + 1
+        if room < 0:
+            break
+        kept.append(item)
+    return kept

@@ -9,7 +9,7 @@ from tallystick.clients.provenance import Reference, Requests
 from tallystick.steps.errors import CheckFailed
 from tallystick.steps.ingest import Ingested
 from tallystick.steps.opening import open_dataset
-from tallystick.steps.results import Result
+from tallystick.steps.results import Result, fitting
 from tallystick.steps.screen import screen
 from tallystick.steps.workspace import Workspace
 
@@ -49,7 +49,7 @@ def run_screening(w: Workspace, requests: Requests, ingested: Ingested) -> Scree
         dataset=ingested.dataset,
         policy=dataset.body["policy"],
         classes=result.checked_classes,
-        findings=stopping[:500],
+        findings=fitting(stopping, 500),
     )
     if stopping:
         columns = ", ".join(sorted({f'"{found["column"]}" ({found["class"]})' for found in stopping})[:5])

@@ -13,7 +13,7 @@ from tallystick.files import private_directory, write_atomic
 from tallystick.steps.errors import CheckFailed
 from tallystick.steps.ingest import Ingested
 from tallystick.steps.opening import open_dataset
-from tallystick.steps.results import Result
+from tallystick.steps.results import Result, fitting
 from tallystick.steps.validate import ValidationOutcome, validate, write_data_docs
 from tallystick.steps.workspace import Workspace
 from tallystick.store import Store
@@ -49,7 +49,7 @@ def run_validation(w: Workspace, requests: Requests, ingested: Ingested) -> Vali
         suite=sealing.seal(None, suite),
         result=digests,
         evaluated=outcome.evaluated,
-        failed=failed[:200],
+        failed=fitting(failed, 200),
     )
     if failed:
         raise CheckFailed(

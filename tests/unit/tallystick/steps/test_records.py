@@ -1,0 +1,83 @@
+"""Finding records in blocks: the right one, with the leaf that the log has, or a clear no."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support.home import make_home
+
+from chaincode import canonical
+from tallystick import wiring
+from tallystick.clients.provenance import Recorded, Reference, Request
+from tallystick.errors import InvalidInput, NotAsRecorded
+from tallystick.identity import load_user
+from tallystick.ledger.port import Call
+from tallystick.proof.checkpoint import parse_checkpoint
+from tallystick.proof.merkle import leaf_hash, verify_inclusion
+from tallystick.proof.note import parse_note
+from tallystick.steps.records import find_record, find_records
+from tallystick.steps.workspace import Workspace
+
+HEX = "ab" * 32
+
+
+@pytest.fixture(scope="module")
+def w(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    with wiring.open_workspace(make_home(tmp_path_factory.mktemp("records"))) as opened:
+        yield opened
+
+
+def register(w: Workspace, version: int) -> Recorded:
+    table: dict[str, Any] = {"scheme": "s", "root": HEX, "rows": 1, "nonce": HEX, "key": "0" * 16}
+    return w.provenance.register_dataset(
+        Request(f"claims-{version}"),
+        name="claims",
+        version=version,
+        files=[({"sha256": HEX}, 1, False)],
+        table=table,
+        schema={"sha256": HEX},
+        source="s",
+        licence="l",
+        policy={"sha256": HEX},
+    )
+
+
+@pytest.fixture(scope="module")
+def registered(w: Workspace) -> list[Recorded]:
+    return [register(w, version) for version in range(1, 41)]
+
+
+def test_a_record_is_found_with_its_own_leaf(w: Workspace, registered: list[Recorded]) -> None:
+    for recorded in (registered[0], registered[9], registered[-1]):
+        found = find_record(w.ledger, recorded.reference)
+        assert found.reference == recorded.reference
+        assert (found.index, found.block) == (recorded.receipt.leaf + 1, recorded.receipt.block)
+        hashes, note = w.ledger.inclusion_proof(found.index)
+        head = parse_checkpoint(parse_note(note).text)
+        verify_inclusion(found.index, head.size, leaf_hash(found.leaf), hashes, head.root)
+
+
+def test_an_id_that_begins_another_is_not_that_one(w: Workspace, registered: list[Recorded]) -> None:
+    found = find_records(w.ledger, ["dataset/claims/1", "dataset/claims/10"])
+    assert {key: record.body["version"] for key, record in found.items()} == {
+        "dataset/claims/1": 1,
+        "dataset/claims/10": 10,
+    }
+
+
+def test_every_record_of_a_transaction_has_the_next_leaf(w: Workspace, registered: list[Recorded]) -> None:
+    stream = {"stream": "dataset:claims"}
+    items = [{"transaction": "attest", "request": {"request_id": f"a{n}", **stream}} for n in range(3)]
+    identity = load_user(w.settings.msp, w.settings.msp_id, w.settings.user)
+    receipt = w.ledger.submit(identity, Call("provenance", "batch", {"items": items}))
+    found = find_records(w.ledger, [f"attestation/a{n}" for n in range(3)])
+    assert [found[f"attestation/a{n}"].index - receipt.leaf for n in range(3)] == [1, 2, 3]
+
+
+def test_what_is_not_there_or_not_the_same_is_said(w: Workspace, registered: list[Recorded]) -> None:
+    with pytest.raises(InvalidInput, match="no record dataset/claims/999"):
+        find_record(w.ledger, "dataset/claims/999")
+    with pytest.raises(NotAsRecorded, match="not the one that is referred to"):
+        find_record(w.ledger, Reference("dataset/claims/1", canonical.digest(b"")))
