@@ -1,0 +1,157 @@
+"""Growth: append rate, `tally show`, proof time and memory when the ledger is small and when it is not.
+
+    python benchmarks/growth.py [--records 10000,1000000] [--full] [--quick]
+
+The peer is the ledger itself at its smallest size. At each size a process of its own opens the ledger,
+appends, reads one record as `tally show` does (from the read index, with its history) and proves it, so
+that the memory is that of this work at this size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import common
+from common import Client
+from report import section
+
+from tallystick.reports.index import open_index
+
+BATCH = 500
+DATASETS = 1000
+GOAL = 1.5
+
+
+def fill(folder: Path, count: int, start: int) -> None:
+    """Append until there are ``count`` records of use; ``start`` are there."""
+    client = Client.open(folder)
+    datasets = json.loads((folder / "datasets.json").read_text())
+    for number in range(start // BATCH, count // BATCH):
+        client.record_batch(common.names(f"use-{number}", BATCH), datasets[number % len(datasets)])
+
+
+def follow(folder: Path) -> float:
+    """Bring the read index up to the ledger; returns the seconds."""
+    client = Client.open(folder)
+
+    def open_and_close() -> None:
+        with open_index(common.settings_of(folder).index, client.ledger):
+            pass
+
+    return common.timed(open_and_close)
+
+
+def measure(folder: Path, size: int, repeats: int) -> dict[str, Any]:
+    """What one process sees at this size."""
+    client = Client.open(folder)
+    settings = common.settings_of(folder)
+    chosen = random.Random(size)
+    ids = [f"use/use-{chosen.randrange(size // BATCH)}-{chosen.randrange(BATCH)}" for _ in range(repeats)]
+    shows, proofs = [], []
+    with open_index(settings.index, client.ledger) as index:
+        for record_id in ids:
+            start = time.perf_counter()
+            record = index.find(record_id)
+            index.retirement(record.id)
+            index.ancestors(record.id)
+            index.referring_to(record.id)
+            shown = time.perf_counter()
+            client.ledger.inclusion_proof(record.leaf)
+            proofs.append(time.perf_counter() - shown)
+            shows.append(shown - start)
+    datasets = json.loads((folder / "datasets.json").read_text())
+    run_name, appends, cpus = f"measured-{size}", [], []
+    for number in range(repeats):
+        before = time.process_time()
+        batch = common.names(f"{run_name}-{number}", BATCH)
+        appends.append(common.timed(lambda: client.record_batch(batch, datasets[number % len(datasets)])))  # noqa: B023
+        cpus.append(time.process_time() - before)
+    return {
+        "append": statistics.median(appends) / BATCH,
+        "cpu": statistics.median(cpus) / BATCH,
+        "show": statistics.median(shows),
+        "proof": statistics.median(proofs),
+        "memory": int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024,
+    }
+
+
+def child(step: str, *arguments: Any) -> Any:
+    command = [sys.executable, __file__, "--step", step, *map(str, arguments)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+STEPS: dict[str, Callable[..., Any]] = {
+    "fill": lambda folder, *counts: fill(Path(folder), *map(int, counts)),
+    "follow": lambda folder: follow(Path(folder)),
+    "measure": lambda folder, *numbers: measure(Path(folder), *map(int, numbers)),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", default="10000,1000000", help="sizes, in multiples of 500")
+    parser.add_argument("--full", action="store_true", help="10 k, 1 M and 5 M records")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--step", nargs="+", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.step:
+        print(json.dumps(STEPS[arguments.step[0]](*arguments.step[1:])))
+        return
+    listed = "10000,1000000,5000000" if arguments.full else arguments.records
+    sizes = [1000, 3000] if arguments.quick else [int(size) for size in listed.split(",")]
+    repeats = 10 if arguments.quick else 40
+    found, filled, followed = [], 0, []
+    with common.scratch("growth") as folder:
+        client = Client.create(folder)
+        datasets = [client.register(f"d{number}") for number in range(100 if arguments.quick else DATASETS)]
+        (folder / "datasets.json").write_text(json.dumps(datasets))
+        for size in sizes:
+            child("fill", folder, size, filled)
+            followed.append((size - filled) / child("follow", folder))
+            filled = size
+            found.append(child("measure", folder, size, repeats))
+        written = filled + repeats * BATCH * len(sizes)
+        disk = (folder / "home" / "ledger.db").stat().st_size / written
+    rows = [row(size, result, found[0]) for size, result in zip(sizes, found, strict=True)]
+    rates = ", ".join(f"{rate:,.0f}" for rate in followed)
+    section(
+        "Growth",
+        rows,
+        notes=f"Ratios are to the first line, goal <= {GOAL}. Batches of {BATCH} records of 300 bytes; show "
+        f"is find, retirement, ancestors and referring records from an index that is up to date; proof is "
+        f"one inclusion proof with its signed head; memory is the peak of a process that does all of this. "
+        f"Medians. The index was brought up to each size at {rates} records/s. The ledger file takes "
+        f"{disk:,.0f} bytes a record. The machine's cores were shared with other work.",
+    )
+
+
+def row(size: int, result: dict[str, float], first: dict[str, float]) -> dict[str, str]:
+    def ratio(name: str) -> str:
+        return f"{result[name] / first[name]:.2f}"
+
+    return {
+        "records": f"{size:,}",
+        "append": f"{1 / result['append']:,.0f}/s",
+        "time ratio": ratio("append"),
+        "CPU a record": f"{result['cpu'] * 1e6:,.0f} µs",
+        "CPU ratio": ratio("cpu"),
+        "show": f"{result['show'] * 1e3:.2f} ms",
+        "show ratio": ratio("show"),
+        "proof": f"{result['proof'] * 1e3:.2f} ms",
+        "proof ratio": ratio("proof"),
+        "memory": f"{result['memory']:,.0f} MiB",
+        "memory ratio": ratio("memory"),
+    }
+
+
+if __name__ == "__main__":
+    main()
