@@ -54,11 +54,7 @@ def _intact(facts: Facts) -> str:
     since = f", {count(behind, 'block')} written since" if behind > 0 else ""
     upto = f"Up to block {kept['block']:,}, {page.text(kept['time'])}{since}."
     if wrong:
-        named = [
-            f"{page.word(each['status'])} {page.text(each['kind'])} {page.text(title(each['id']).removeprefix(each['kind'] + '/'))}"
-            f" — {page.text(each['detail'])}"
-            for each in wrong[:_MOST_NAMED]
-        ]
+        named = [f"{_subject(each)} — {page.text(each['detail'])}" for each in wrong[:_MOST_NAMED]]
         more = (
             [f"and {len(wrong) - _MOST_NAMED:,} more: <code>tally verify</code>"]
             if wrong[_MOST_NAMED:]
@@ -70,10 +66,7 @@ def _intact(facts: Facts) -> str:
         )
     if not kept["verified"]:
         open_ = [each for each in kept["subjects"] if EXIT_CODES.get(each["status"], 3)]
-        named = [
-            f"{page.word(each['status'])} {page.text(each['kind'])} {page.text(title(each['id']).removeprefix(each['kind'] + '/'))}"
-            for each in open_[:_MOST_NAMED]
-        ]
+        named = [_subject(each) for each in open_[:_MOST_NAMED]]
         return page.card(question, "open", f"Not settled: {len(open_):,} of {total}", [*named, upto])
     witnessed = (
         "Witnessed: held against a head that somebody else keeps."
@@ -153,6 +146,13 @@ def _lineage(settings: Settings, facts: Facts) -> None:
         name = st.selectbox("Lineage of", facts.datasets, label_visibility="collapsed", width=260)
     record, edges = read_lineage(settings, f"dataset/{name}")
     st.html(page.block(lineage_picture(record.id, edges)))
+
+
+def _subject(each: dict[str, str]) -> str:
+    """A subject of a report, as HTML: its status, kind and name, a link where it is a record."""
+    called = title(each["id"]).removeprefix(f"{each['kind']}/")
+    named = page.link(each["id"], called) if each["id"].startswith(f"{each['kind']}/") else page.text(called)
+    return f"{page.word(each['status'])} {page.text(each['kind'])} {named}"
 
 
 def _not_as_recorded(kept: dict[str, Any]) -> list[dict[str, str]]:

@@ -210,7 +210,7 @@ def _events(settings: Settings, dags: tuple[str, ...], conf: dict[str, Any]) -> 
 
 def _show_task(settings: Settings, screen: Screen, event: dict[str, Any], ran: _Pipelines) -> None:
     """A line for each record that the task made; one for a task that failed or never began."""
-    from tallystick.reports.summary import count, summary
+    from tallystick.reports.summary import count, short_id, summary
 
     records = _records_of(settings, screen, event)
     ran.records += records
@@ -231,11 +231,13 @@ def _show_task(settings: Settings, screen: Screen, event: dict[str, Any], ran: _
     name = event["task"]
     for index, (kind, text, block) in enumerate(rows):
         screen.line(f"  {name if index == 0 else '':<10} {kind:<11} {text:<72} block {block:,}".rstrip())
+    if _is_summing_up(event):
+        return
     if event["state"] == "failed":
         said = detail.get("message") or detail.get("error") or "failed"
-        screen.line(f"  {name:<10} {'FAILED':<11} {said}")
+        screen.line(f"  {name:<10} {'FAILED':<11} {short_id(str(said))}")
         for line in str(detail.get("hint") or "").splitlines():
-            screen.line(f"  {'':<10} {'':<11} {line}")
+            screen.line(f"  {'':<10} {'':<11} {short_id(line)}")
     elif event["state"] != "success":
         screen.line(f"  {name:<10} {event['state']}")
     elif not rows and name not in _SILENT:

@@ -1,0 +1,246 @@
+"""Whatever is wrong: one clear message on standard error, the right exit code, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tallystick.cli import main, run
+from tallystick.settings import Settings
+
+POLICY = """\
+name: people
+title: People
+source: made up
+licence: CC0-1.0
+purpose: a test
+retention:
+  days: 30
+  reason: a test
+task:
+  kind: regression
+  target: cost
+model:
+  algorithm: linear
+  seed: 1
+split:
+  kind: random
+  test_fraction: 0.2
+privacy:
+  regime: none
+  reason: made up
+columns:
+  - {name: age, type: int, min: 0, max: 120}
+  - {name: cost, type: float, min: 0, max: 1000}
+"""
+
+
+@pytest.fixture(autouse=True)
+def files(directory: Path) -> None:
+    (directory / "good.csv").write_text("age,cost\n40,10.5\n41,11.0\n")
+    (directory / "good.yaml").write_text(POLICY)
+    (directory / "typo.yaml").write_text(POLICY.replace("algorithm", "algoritm"))
+    (directory / "column.yaml").write_text(POLICY.replace("name: age", "name: agee"))
+    (directory / "empty.csv").write_text("")
+
+
+def check(
+    capsys: pytest.CaptureFixture[str], argv: list[str], code: int, *said: str, silent: str = ""
+) -> None:
+    """The command ends with ``code`` and standard error holds each of ``said``, but no traceback."""
+    assert main(argv) == code
+    told = capsys.readouterr()
+    assert "Traceback" not in told.err + told.out
+    for each in said:
+        assert each in told.err
+    if silent:
+        assert silent not in told.err + told.out
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "said"),
+    [
+        (["run", "--data", "good.csv", "--policy", "missing.yaml"], 2, "missing.yaml"),
+        (["run", "--data", "missing.csv", "--policy", "good.yaml"], 2, "missing.csv"),
+        (["run", "--data", "empty.csv", "--policy", "good.yaml"], 2, "empty.csv"),
+        (["run", "--data", "good.csv", "--policy", "typo.yaml"], 2, 'typo.yaml:13  unknown key "algoritm"'),
+        (["run", "--data", "good.csv", "--policy", "column.yaml"], 2, 'did you mean "age"?'),
+        (["policy", "check", "typo.yaml"], 2, 'did you mean "algorithm"?'),
+        (["policy", "new", "--data", "empty.csv"], 2, "empty.csv"),
+        (["policy", "new", "--data", "good.csv", "--out", "no/such/p.yaml"], 2, "not a directory"),
+        (["policy", "new", "--data", "good.csv", "--out", "good.yaml"], 2, "there already"),
+        (["init", "--name", "Not A Name"], 2, "no name for a log"),
+        (["dashboard", "--port", "0"], 2, "no port"),
+    ],
+)
+def test_what_a_user_gives_wrongly_is_named(
+    argv: list[str], code: int, said: str, directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(capsys, argv, code, said)
+    assert not (directory / "home").exists()
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        "log",
+        "show people",
+        "verify",
+        "checkpoint",
+        "status",
+        "rebuild",
+        "activate",
+        "retire x --reason y",
+        "run --data good.csv --policy good.yaml",
+    ],
+)
+def test_a_home_that_was_never_made_cannot_be_checked(
+    argv: str, directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(capsys, argv.split(), 3, "there is no ledger", "tally init")
+
+
+@pytest.mark.parametrize("argv", [[], ["nosuch"], ["show"], ["log", "--limit", "many"], ["policy"]])
+def test_a_wrong_command_line_is_invalid_input(
+    argv: list[str], directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(capsys, argv, 2, "usage:")
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["show", "nosuch"], 'no record is called "nosuch"'),
+        (["prove", "nosuch"], "nosuch"),
+        (["verify", "nosuch"], "nosuch"),
+        (["log", "--kind", "nosuch"], "Kinds here: charter"),
+        (["log", "--limit", "0"], "--limit"),
+        (["prove", "charter/1", "--out", "nowhere"], "nowhere is not a directory"),
+        (["prove-row", "charter/1", "3"], "is no dataset"),
+        (["verify", "--since", "good.csv"], "cannot be read"),
+        (["verify", "--trust", "good.csv"], "trust policy"),
+        (["verify", "--since", "nosuch.txt"], "nosuch.txt"),
+        (["revoke", "nobody"], "cert.pem is missing"),
+        (["reproduce", "charter/1"], "neither a run nor a model"),
+    ],
+)
+def test_what_is_not_there_is_named(
+    argv: list[str], said: str, empty_home: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(capsys, argv, 2, said)
+
+
+def _corrupt(settings: Settings) -> None:
+    (settings.home / "ledger.db").write_bytes(b"not a database" * 1000)
+
+
+def _truncate(settings: Settings) -> None:
+    os.truncate(settings.home / "ledger.db", 5000)
+
+
+@pytest.mark.parametrize("damage", [_corrupt, _truncate])
+@pytest.mark.parametrize("command", ["log", "verify", "status"])
+def test_a_damaged_ledger_file_is_not_as_recorded(
+    damage: Callable[[Settings], None], command: str, empty_home: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damage(empty_home)
+    assert main([command]) == 1
+    told = capsys.readouterr()
+    assert "ledger.db" in told.err + told.out
+    assert "Traceback" not in told.err
+
+
+def test_a_damaged_index_is_made_again(empty_home: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["log"]) == 0
+    empty_home.index.write_bytes(b"not a database" * 1000)
+    assert main(["log"]) == 0
+    assert "charter" in capsys.readouterr().out
+
+
+def test_a_key_that_others_can_read_is_refused(
+    empty_home: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty_home.log_key.chmod(0o644)
+    check(capsys, ["log"], 2, "log.pem can be read by others", "chmod 600")
+
+
+def test_a_home_that_cannot_be_written(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TALLYSTICK_HOME", "/proc/tallystick")
+    check(capsys, ["init"], 3, "/proc/tallystick", "could not be written")
+
+
+def test_a_file_in_place_of_the_home(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TALLYSTICK_HOME", str(directory / "good.csv"))
+    check(capsys, ["log"], 2, "TALLYSTICK_HOME is not a directory")
+
+
+def test_an_error_is_json_too(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["log", "--json"]) == 3
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["kind"] == "CouldNotCheck"
+    assert error["exit"] == 3
+    assert error["hint"] == "Make one with: tally init"
+
+
+def test_a_fault_of_ours_is_one_line_and_keeps_no_value(
+    empty_home: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> int:
+        raise ZeroDivisionError("-".join(["canary", "4711"]))
+
+    monkeypatch.setattr("tallystick.cli.records.open_records", fail)
+    check(capsys, ["log"], 4, "ZeroDivisionError", silent="canary-4711")
+    (kept,) = empty_home.home.glob("tally-error-*.txt")
+    assert "in fail" in kept.read_text()
+    assert "canary-4711" not in kept.read_text()
+    assert kept.stat().st_mode & 0o077 == 0
+
+
+def test_an_interrupted_command_says_nothing(
+    empty_home: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tallystick.cli.records.open_records", stop)
+    assert main(["log"]) == run.INTERRUPTED
+    assert capsys.readouterr().err == ""
+
+
+def test_a_reader_that_goes_away_is_no_error(empty_home: Settings) -> None:
+    code = "import sys; from tallystick.cli import main; sys.exit(main(['log']))"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, env=environment, check=False
+    )
+    os.close(write)
+    assert done.returncode == run.BROKEN_PIPE
+    assert done.stderr == b""
+
+
+def test_help_imports_nothing_heavy_and_answers_at_once() -> None:
+    code = (
+        "import sys; from tallystick.cli import main; main(['--help']);"
+        "print(sorted({'numpy', 'rich', 'sqlite3', 'cryptography', 'streamlit', 'yaml'} & set(sys.modules)))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+    # Twice the goal: the machine that runs the tests does other things too.
+    assert time.perf_counter() - started < 1.0

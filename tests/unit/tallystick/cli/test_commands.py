@@ -1,0 +1,116 @@
+"""What the commands that read answer, in words and as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.records import RUN_ID
+
+from tallystick.cli import main
+from tallystick.proof.leaves import parse_record_leaf
+from tallystick.proof.tlog_proof import verify_tlog_proof
+from tallystick.proof.trust import parse_trust
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+def answer(capsys: pytest.CaptureFixture[str], *argv: str) -> Any:
+    """The JSON that a command prints when it ends well."""
+    assert main([*argv, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_log_is_newest_first_and_pages(capsys: pytest.CaptureFixture[str]) -> None:
+    everything = answer(capsys, "log")["records"]
+    leaves = [record["leaf"] for record in everything]
+    assert leaves == sorted(leaves, reverse=True)
+    first = answer(capsys, "log", "--limit", "3")
+    assert first["more"]
+    rest = answer(capsys, "log", "--before", str(first["records"][-1]["leaf"]))
+    assert first["records"] + rest["records"] == everything
+    assert not rest["more"]
+
+
+def test_log_of_one_kind_and_of_one_stream(capsys: pytest.CaptureFixture[str]) -> None:
+    kinds = {record["kind"] for record in answer(capsys, "log", "--kind", "model")["records"]}
+    assert kinds == {"model"}
+    stream = answer(capsys, "log", "--stream", "dataset:people")["records"]
+    assert [record["kind"] for record in stream] == ["run", "intent", "validation", "screening", "dataset"]
+
+
+def test_log_for_people_says_what_to_type_next(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["log", "--limit", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "risk v1, from run 1f0e1f0e1f0e" in out
+    assert RUN_ID not in out
+    assert "tally log --before" in out
+    assert "\x1b" not in out
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("people", "dataset/people/1"),
+        ("people/1", "dataset/people/1"),
+        ("dataset/people", "dataset/people/1"),
+        ("risk", "model/risk/1"),
+        (RUN_ID, f"run/{RUN_ID}"),
+        ("1f0e", f"run/{RUN_ID}"),
+        ("intent/request-tr", "intent/request-train"),
+    ],
+)
+def test_show_finds_what_a_person_types(given: str, found: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert answer(capsys, "show", given)["record"]["id"] == found
+
+
+def test_show_draws_history_proof_and_lineage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "people"]) == 0
+    out = capsys.readouterr().out
+    assert "20,190" in out
+    assert "checked against the head" in out
+    assert "(this one)" in out
+    assert "└─ model risk v1" in out
+    assert "\\x1b[2J" in out
+    assert "\x1b" not in out
+
+
+def test_show_says_where_a_record_came_from(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = answer(capsys, "show", "risk")
+    assert {"from": "model/risk/1", "field": "run", "to": f"run/{RUN_ID}"} in shown["came_from"]
+    assert {edge["to"] for edge in shown["came_from"]} > {"dataset/people/1", "intent/request-train"}
+    assert shown["led_to"] == []
+
+
+def test_prove_writes_what_verifies_with_the_exported_trust(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proven = answer(capsys, "prove", "people", "--out", str(tmp_path))
+    answer(capsys, "checkpoint", "--out", str(tmp_path))
+    leaf = Path(proven["leaf_file"]).read_bytes()
+    trust = parse_trust((tmp_path / "trust.txt").read_text())
+    verdict = verify_tlog_proof(Path(proven["proof_file"]).read_text(), leaf, trust)
+    assert (verdict.index, verdict.origin) == (proven["leaf"], proven["origin"])
+    assert parse_record_leaf(leaf)["id"] == "dataset/people/1"
+
+
+def test_a_checkpoint_on_standard_output_is_the_note_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["checkpoint"]) == 0
+    told = capsys.readouterr()
+    assert told.out == answer(capsys, "checkpoint")["checkpoint"]
+    assert "vkey" in told.err
+
+
+def test_status_and_rebuild_find_everything_in_place(capsys: pytest.CaptureFixture[str]) -> None:
+    status = answer(capsys, "status")
+    assert status["blocks"] == 9
+    assert status["records"]["dataset"] == 1
+    assert status["package"]["active"] == status["package"]["installed"]
+    assert set(answer(capsys, "rebuild")["differences"].values()) == {0}
+
+
+def test_activate_records_nothing_where_the_package_is_in_force(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not answer(capsys, "activate")["recorded"]
+    assert answer(capsys, "status")["blocks"] == 9
