@@ -124,6 +124,8 @@ def _check_tag(value: dict[str, Any]) -> None:
     (key, *more), (text, *_) = list(value), list(value.values())
     if more or key not in _TAGS or type(text) is not str or not _TAGS[key].fullmatch(text):
         raise _Misfit("a key that starts with $ but is no tagged value")
+    if key == "$int" and len(text) < 18 and -MAX_INTEGER <= int(text) <= MAX_INTEGER:
+        raise _Misfit("a tagged integer that is small enough to stand as it is")
 
 
 def _is_plain(value: Any, data: bytes) -> bool:

@@ -110,6 +110,8 @@ class Replay:
                 kind, record_id = str(record["kind"]), str(record["id"])
             except (canonical.NotCanonical, KeyError, TypeError):
                 raise BadBlock(number, "holds a record that is none") from None
+            if kind == "charter" and record["body"]["origin"] != envelope.proposal["origin"]:
+                raise BadBlock(number, "the charter is that of another ledger")
             self.records += 1
             if self._keep(kind, record_id):
                 self.derived.add_record(record_id, kind, number, leaf + index, data)

@@ -168,6 +168,8 @@ def judge_config(config: Config, creator: bytes, signature: bytes, previous: Con
 
 def _config_block(header: Header, value: dict[str, Any], what: str) -> Block:
     _expect(value, {"config": str, "creator": str, "signature": str, "v": int}, what)
+    if value["v"] != 1:
+        raise Malformed(f"{what}: a version that is not known")
     return Block(
         header,
         (),
@@ -184,12 +186,18 @@ def _envelopes(value: Any, what: str) -> tuple[Envelope, ...]:
     creators = {
         sha256(creator).hexdigest(): creator for creator in (_base64(c, what) for c in value["creators"])
     }
-    return tuple(
+    envelopes = tuple(
         _envelope(content, creators, verdict, f"{what}, transaction {position}")
         for position, (content, verdict) in enumerate(
             zip(value["transactions"], value["verdicts"], strict=True)
         )
     )
+    # Each creator once, in the order of first use: no byte stands in a block that nobody signed for.
+    if list(creators) != list(dict.fromkeys(envelope.proposal["creator"] for envelope in envelopes)):
+        raise Malformed(f"{what}: creators other than those of its transactions, in their order")
+    if len(creators) != len(value["creators"]):
+        raise Malformed(f"{what}: a creator twice")
+    return envelopes
 
 
 def _envelope(content: Any, creators: Mapping[str, bytes], verdict: Any, what: str) -> Envelope:

@@ -65,6 +65,8 @@ def test_decoding_gives_back_what_was_encoded(value):
         '{"$float":"1.","$int":"5"}',
         '{"$other":"1"}',
         '{"$int":"01"}',
+        '{"$int":"9007199254740991"}',
+        '{"$int":"-9007199254740991"}',
         "9007199254740992",
         '"\ud800"',
     ],
@@ -91,6 +93,11 @@ def test_other_spellings_are_refused(text):
 def test_values_outside_the_model_are_refused(value):
     with pytest.raises(canonical.NotCanonical):
         canonical.encode(value)
+
+
+@pytest.mark.parametrize("text", ["9007199254740992", "-9007199254740992", "1" * 400])
+def test_integers_that_need_a_tag_have_one(text):
+    assert canonical.decode(f'{{"$int":"{text}"}}'.encode()) == {"$int": text}
 
 
 def test_nesting_is_limited():

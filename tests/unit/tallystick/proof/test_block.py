@@ -83,6 +83,7 @@ ENVELOPE = ("transactions", 0)
         (("creators",), []),
         (("creators", 0), "***"),
         (("creators", 0), 5),
+        (("creators",), ["AAAA"]),
         ((*ENVELOPE, "records"), [5]),
         ((*ENVELOPE, "records"), DROPPED),
         ((*ENVELOPE, "signature"), "AB=="),
@@ -95,6 +96,22 @@ ENVELOPE = ("transactions", 0)
 def test_blocks_out_of_their_form_are_refused(written, path, value):
     with pytest.raises(Malformed):
         parse_block(*rewritten(written.dataset, _change(path, value)))
+
+
+@pytest.mark.parametrize(
+    "spare", [lambda creators: [*creators, creators[0]], lambda creators: [*creators, "AAAA"]]
+)
+def test_a_creator_stands_once_and_for_a_transaction(written, spare):
+    def change(value):
+        value["creators"] = spare(value["creators"])
+
+    with pytest.raises(Malformed, match="creator"):
+        parse_block(*rewritten(written.dataset, change))
+
+
+def test_a_configuration_block_of_another_version_is_refused(written):
+    with pytest.raises(Malformed, match="version"):
+        parse_block(*rewritten(written.config, _change(("v",), 7)))
 
 
 @pytest.mark.parametrize(
