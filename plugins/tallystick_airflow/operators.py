@@ -151,9 +151,8 @@ class TallystickReceiveOperator(TallystickOperator):
         conf: Mapping[str, Any] = context["dag_run"].conf or {}
         if "checked" in conf:
             return dict(conf["checked"])
-        triggering = context["triggering_asset_events"]
-        if self.asset in triggering:
-            return dict(triggering[self.asset][-1].extra["checked"])
+        if triggering := context["triggering_asset_events"].get(self.asset):
+            return dict(triggering[-1].extra["checked"])
         newest: Any = context["inlet_events"][self.asset].ascending(False).limit(1)
         for event in newest:
             return dict(event.extra["checked"])
@@ -249,7 +248,7 @@ class TallystickRecordOperator(TallystickOperator):
             {
                 "task": ended["task_id"],
                 "map_index": ended["map_index"],
-                "try": self._try_of(ti, ended["task_id"], ended["map_index"]),
+                "try": self._try_of(ti, ended),
                 "state": ended["state"],
             }
             for ended in ti.get_task_breadcrumbs(ti.dag_id, ti.run_id)
@@ -265,7 +264,9 @@ class TallystickRecordOperator(TallystickOperator):
         return {"pipeline": recorded.reference.value(), "outcome": outcome, "tasks": tasks}
 
     @staticmethod
-    def _try_of(ti: Any, task_id: str, map_index: int) -> int:
+    def _try_of(ti: Any, ended: Mapping[str, Any]) -> int:
         """The number of a task's try: 0 where it never began."""
-        pulled = ti.xcom_pull(task_ids=task_id, key=TRY_KEY, map_indexes=map_index, default=0)
-        return int(pulled)
+        if ended["state"] in ("upstream_failed", "removed"):
+            return 0
+        index = ended["map_index"]
+        return int(ti.xcom_pull(task_ids=ended["task_id"], key=TRY_KEY, map_indexes=index, default=0))

@@ -128,4 +128,7 @@ def _only_events_on_stdout(log: Path) -> Iterator[Emit]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # all is written; the interpreter would take seconds to take apart what it has imported

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from support.dag_runs import Outcome, records, run_dags
 from support.home import make_home
 
@@ -34,19 +33,15 @@ def write_claims(path: Path, broken: bool = False) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return make_home(tmp_path_factory.mktemp("pipelines"))
-
-
-def run(settings: Settings, data: Path) -> Outcome:
+def run(settings: Settings, data: Path, *dags: str) -> Outcome:
     policy = data.with_name("claims.yaml")
     policy.write_text(POLICY)
-    return run_dags(settings, "own_data", conf={"data": str(data), "policy": str(policy)})
+    return run_dags(settings, *dags, conf={"data": str(data), "policy": str(policy)})
 
 
-def test_a_file_of_the_users_own_leaves_the_whole_chain(settings: Settings, tmp_path: Path) -> None:
-    outcome = run(settings, write_claims(tmp_path / "claims.csv"))
+def test_a_file_of_the_users_own_leaves_the_whole_chain(tmp_path: Path) -> None:
+    settings = make_home(tmp_path)
+    outcome = run(settings, write_claims(tmp_path / "claims.csv"), "own_data", "own_data_training")
 
     assert outcome.code == 0, outcome.log[-3000:]
     assert set(outcome.states("own_data").values()) == {"success"}
@@ -61,12 +56,15 @@ def test_a_file_of_the_users_own_leaves_the_whole_chain(settings: Settings, tmp_
         "run": ("own_data_training", "track"),
         "model": ("own_data_training", "track"),
     }
-    assert [body["outcome"] for body in records(settings, "pipeline")] == ["success", "success"]
+    ended = [(body["dag"], body["outcome"]) for body in records(settings, "pipeline")]
+    # The trainer ran when the dataset came, and once more alone: on the newest that was published.
+    assert ended == [("own_data", "success"), *[("own_data_training", "success")] * 2]
+    assert [body["dataset"]["id"] for body in records(settings, "intent")] == ["dataset/claims/1"] * 2
 
 
 def test_a_row_that_breaks_the_policy_fails_the_pipeline(tmp_path: Path) -> None:
     settings = make_home(tmp_path)
-    outcome = run(settings, write_claims(tmp_path / "claims.csv", broken=True))
+    outcome = run(settings, write_claims(tmp_path / "claims.csv", broken=True), "own_data")
 
     assert outcome.code == 1
     (validation,) = records(settings, "validation")
