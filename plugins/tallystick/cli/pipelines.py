@@ -172,9 +172,12 @@ def _run_pipelines(
     return ran
 
 
+def _command(dags: tuple[str, ...], conf: dict[str, Any]) -> list[str]:
+    return [sys.executable, "-m", "tallystick_airflow.runner", *dags, "--conf", json.dumps(conf)]
+
+
 def _events(settings: Settings, dags: tuple[str, ...], conf: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """What the child tells, line by line. Raises `TallystickError` where it came to no end."""
-    command = [sys.executable, "-m", "tallystick_airflow.runner", *dags, "--conf", json.dumps(conf)]
     environment = {
         **os.environ,
         "TALLYSTICK_HOME": str(settings.home),
@@ -182,7 +185,7 @@ def _events(settings: Settings, dags: tuple[str, ...], conf: dict[str, Any]) -> 
         "GX_ANALYTICS_ENABLED": "false",
     }
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        _command(dags, conf), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as child:
         complaint = deque[str](maxlen=1)
         ended = False

@@ -1,0 +1,137 @@
+"""The dashboard's pages without a browser: what they answer, and that record text stays text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from support.home import make_home
+from support.records import RUN_ID, make_recorded_home
+
+from dashboards import page
+from dashboards.lineage import lineage_picture
+from tallystick.reports.queries import Edge
+from tallystick.reports.verification import keep_verification
+from tallystick.settings import Settings
+
+APP = Path(__file__).parents[2] / "dashboards" / "app.py"
+MARKUP = "![x](http://198.51.100.7/a.png) <img src=x onerror=alert(1)>"
+
+
+def settings_of(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALLYSTICK_HOME", str(directory / "home"))
+    monkeypatch.setenv("TALLYSTICK_STATE", str(directory / "state"))
+
+
+def shown(record: str = "", *, click: str = "") -> str:
+    """All the HTML and text that the page consists of."""
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    if record:
+        app.query_params["record"] = record
+    app.run()
+    if click:
+        next(button for button in app.button if button.label == click).click().run()
+    assert not app.exception
+    bodies = [element.proto.body for element in app.get("html")]
+    return "\n".join([*bodies, *(code.value for code in app.code)])
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    settings_of(tmp_path, monkeypatch)
+    return make_recorded_home(tmp_path, source=MARKUP)
+
+
+def test_a_home_without_a_ledger_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings_of(tmp_path, monkeypatch)
+    out = shown()
+    assert "There is no ledger here yet" in out
+    assert "make demo" in out
+
+
+def test_an_empty_ledger_says_what_to_do_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings_of(tmp_path, monkeypatch)
+    make_home(tmp_path)
+    out = shown()
+    assert "Not verified yet" in out
+    assert "No pipeline has run yet" in out
+    assert "No dataset is registered yet" in out
+
+
+def test_the_button_verifies_and_claims_no_more_than_was_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings_of(tmp_path, monkeypatch)
+    settings = make_home(tmp_path)
+    out = shown(click="Verify now")
+    assert "Yes: 1 subject verified" in out
+    assert "NOT witnessed" in out
+    kept = json.loads((settings.home / "verification.json").read_bytes())
+    assert kept["block"] == 1
+
+
+def test_the_first_page_shows_what_ran_and_the_lineage(home: Settings) -> None:
+    out = shown()
+    assert "healthcare_risk" in out
+    assert "Recent records" in out
+    assert 'aria-label="Lineage"' in out
+    assert "risk v1" in out
+
+
+def test_a_changed_subject_turns_the_first_answer_red_and_is_named(home: Settings) -> None:
+    subject = {"kind": "run", "id": f"run/{RUN_ID}", "status": "CHANGED", "detail": "metric <mae>"}
+    report = {"verified": False, "witnessed": False, "subjects": [subject]}
+    keep_verification(home.home, report, 8)
+    out = shown()
+    assert "No: 1 of 1 subject is not as recorded" in out
+    assert 'class="card bad"' in out
+    assert "1f0e1f0e1f0e" in out
+    assert "metric &lt;mae&gt;" in out
+
+
+def test_what_could_not_be_checked_is_not_called_verified(home: Settings) -> None:
+    subject = {"kind": "dataset", "id": "dataset/people/1", "status": "cannot check", "detail": ""}
+    keep_verification(home.home, {"verified": False, "witnessed": False, "subjects": [subject]}, 8)
+    out = shown()
+    assert "Not settled: 1 of 1 subject" in out
+    assert "Yes:" not in out
+
+
+def test_a_failed_pipeline_is_an_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings_of(tmp_path, monkeypatch)
+    make_recorded_home(tmp_path, outcome="failed")
+    assert "1 alarm" in shown()
+
+
+def test_a_damaged_ledger_turns_the_page_red(home: Settings) -> None:
+    (home.home / "ledger.db").write_bytes(b"not a database" * 1000)
+    out = shown()
+    assert 'class="card bad"' in out
+    assert "ledger.db" in out
+
+
+def test_a_records_page_shows_its_text_as_text(home: Settings) -> None:
+    out = shown("dataset/people/1")
+    assert "198.51.100.7" in out
+    assert "<img src=x" not in out.replace(json.dumps(MARKUP), "")
+    assert "20,190" in out
+
+
+def test_an_unknown_record_is_said_to_be_unknown(home: Settings) -> None:
+    out = shown("<script>alert(1)</script>")
+    assert "&lt;script&gt;" in out
+    assert "<script>" not in out
+
+
+def test_text_is_escaped_and_control_characters_are_spelled_out() -> None:
+    assert page.text("<b>\x1b[2J&\"'") == "&lt;b&gt;\\x1b[2J&amp;&quot;&#x27;"
+    assert 'href="?record=a%22%3E%3Cb%3E"' in page.link('a"><b>', "x")
+
+
+def test_a_large_lineage_is_cut_and_says_so() -> None:
+    edges = [Edge(f"use/{number}", "dataset", "dataset/people/1") for number in range(60)]
+    picture = lineage_picture("dataset/people/1", edges)
+    assert picture.count('class="box') == 40
+    assert "and 21 more" in picture

@@ -1,0 +1,110 @@
+"""`tally run` and `tally demo` as far as this process goes: what the child tells becomes lines and a code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.records import RUN_ID
+
+from tallystick.cli import main, pipelines
+from tallystick.errors import TallystickError
+from tallystick.settings import Settings
+
+POLICY = Path(__file__).parents[4] / "policies/datasets/rand_hie.yaml"
+
+
+def task(name: str, state: str, detail: Any = None) -> dict[str, Any]:
+    event = {"event": "task", "dag": "healthcare_risk", "run": "manual__1", "task": name}
+    return {**event, "state": state, "detail": detail}
+
+
+def ended(state: str) -> dict[str, Any]:
+    return {"event": "dag", "dag": "healthcare_risk", "run": "manual__1", "state": state}
+
+
+def run_with(
+    monkeypatch: pytest.MonkeyPatch, events: list[dict[str, Any]], directory: Path, *more: str
+) -> int:
+    monkeypatch.setattr(pipelines, "_events", lambda *_: iter(events))
+    monkeypatch.setattr("tallystick.policy.check_columns", lambda *_: None)
+    (directory / "data.csv").write_text("x\n1\n")
+    return main(["run", "--data", "data.csv", "--policy", str(POLICY), *more])
+
+
+def test_a_task_is_told_by_the_records_it_made(
+    home: Settings, directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics = {"baseline_mae": 9.0, "mae": 2.5, "mae/group_1": 1.0}
+    events = [
+        task("ingest", "running"),
+        task("ingest", "success", {}),
+        task("track", "success", {"metrics": metrics}),
+        task("anchor", "success", {"block": 8}),
+        ended("success"),
+    ]
+    assert run_with(monkeypatch, events, directory) == 0
+    out = capsys.readouterr().out
+    assert "people v1, 20,190 rows" in out
+    assert "mae 2.5 (held out)" in out
+    assert "head after block 8" in out
+    assert "tally show people" in out
+    assert RUN_ID not in out
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [("CheckFailed", 1), ("InvalidInput", 2), ("PolicyError", 2), ("CouldNotCheck", 3), ("KeyError", 1)],
+)
+def test_a_failure_is_told_with_its_hint_and_code(
+    error: str,
+    code: int,
+    home: Settings,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    detail = {"error": error, "message": "1 of 24 expectations failed", "hint": "Correct the data."}
+    events = [
+        task("validate", "failed", detail),
+        task("train", "upstream_failed"),
+        task("record", "failed", {"error": "PipelineFailed"}),
+        ended("failed"),
+    ]
+    assert run_with(monkeypatch, events, directory) == code
+    out = capsys.readouterr().out
+    assert "1 of 24 expectations failed" in out
+    assert "Correct the data." in out
+    assert "upstream_failed" in out
+    assert "PipelineFailed" not in out
+
+
+def test_the_json_has_pipelines_records_and_failures(
+    home: Settings, directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = [task("ingest", "success", {}), ended("success")]
+    assert run_with(monkeypatch, events, directory, "--json") == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["pipelines"] == {"healthcare_risk": "success"}
+    assert [record["id"] for record in value["records"]] == ["dataset/people/1"]
+    assert value["failures"] == []
+
+
+def test_a_child_that_comes_to_no_end_is_a_fault_of_ours(
+    home: Settings, directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_with(monkeypatch, [task("ingest", "running")], directory) == 4
+    assert "no pipeline ran" in capsys.readouterr().err
+
+
+def test_the_childs_own_error_names_its_log(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = json.dumps({"event": "error", "message": "no DAG is named x", "log": "runner.log"})
+    monkeypatch.setattr(pipelines, "_command", lambda *_: ["/bin/echo", line])
+    with pytest.raises(TallystickError, match="no DAG is named x") as caught:
+        list(pipelines._events(home, ("x",), {}))
+    assert "runner.log" in caught.value.hint
+    monkeypatch.setattr(pipelines, "_command", lambda *_: ["/bin/false"])
+    with pytest.raises(TallystickError, match="code 1"):
+        list(pipelines._events(home, ("x",), {}))

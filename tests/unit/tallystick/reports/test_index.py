@@ -1,0 +1,170 @@
+"""The read index: up with the ledger whoever follows, the same as one made anew, never in the way."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from support.records import RUN_ID, make_recorded_home
+
+from tallystick import wiring
+from tallystick.clients.provenance import Provenance, Reference, Request
+from tallystick.errors import CouldNotCheck, InvalidInput
+from tallystick.identity import load_user
+from tallystick.ledger.port import Ledger
+from tallystick.reports import schema
+from tallystick.reports.index import open_index, rebuild_index
+from tallystick.reports.queries import Edge, reduced
+from tallystick.reports.summary import summary, title
+from tallystick.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return make_recorded_home(tmp_path_factory.mktemp("recorded"))
+
+
+@pytest.fixture
+def ledger(settings: Settings) -> Iterator[Ledger]:
+    ledger = wiring.open_ledger(settings)
+    yield ledger
+    ledger.close()
+
+
+def record_use(settings: Settings, ledger: Ledger, name: str) -> None:
+    door = Provenance(ledger, load_user(settings.msp, settings.msp_id, settings.user))
+    digest = door.read("dataset/people/1")["facts"]["digest"]
+    door.record_use(Request(name), dataset=Reference("dataset/people/1", digest), purpose="a test")
+
+
+def test_it_holds_every_record_with_its_leaf(ledger: Ledger, tmp_path: Path) -> None:
+    with open_index(tmp_path / "index.db", ledger) as index:
+        records = index.latest(limit=100)
+        assert index.height == ledger.height
+    assert len(records) == 8
+    for record in records:
+        proof, _ = ledger.inclusion_proof(record.leaf)
+        assert proof
+    assert [record.kind for record in records][-1] == "charter"
+
+
+def test_it_follows_what_was_written_since(settings: Settings, ledger: Ledger, tmp_path: Path) -> None:
+    path = tmp_path / "index.db"
+    with open_index(path, ledger) as index:
+        before = index.count("use")
+    record_use(settings, ledger, "since")
+    read: list[int] = []
+    with open_index(path, ledger, read.append) as index:
+        assert index.count("use") == before + 1
+    assert read == [1]
+
+
+def _follow(home: tuple[Settings, Path]) -> int:
+    settings, path = home
+    ledger = wiring.open_ledger(settings)
+    try:
+        with open_index(path, ledger) as index:
+            return index.count()
+    finally:
+        ledger.close()
+
+
+def test_several_processes_follow_at_once(settings: Settings, ledger: Ledger, tmp_path: Path) -> None:
+    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+        counts = set(pool.map(_follow, [(settings, tmp_path / "index.db")] * 6))
+    with open_index(tmp_path / "index.db", ledger) as index:
+        assert counts == {index.count()}
+    assert set(rebuild_index(tmp_path / "index.db", ledger).values()) == {0}
+
+
+def test_an_index_of_another_version_is_made_again(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "index.db"
+    with open_index(path, ledger) as index:
+        count = index.count()
+        index.connection.execute("DELETE FROM records")
+    with open_index(path, ledger) as index:
+        assert index.count() == 0
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
+    with open_index(path, ledger) as index:
+        assert index.count() == count
+
+
+def test_rebuilding_says_what_was_not_as_the_blocks_say(ledger: Ledger, tmp_path: Path) -> None:
+    path = tmp_path / "index.db"
+    with open_index(path, ledger) as index:
+        index.connection.execute("UPDATE records SET digest = 'x' WHERE kind = 'model'")
+        index.connection.execute("DELETE FROM links WHERE role = 'intent'")
+    differences = rebuild_index(path, ledger)
+    assert differences == {"position": 0, "records": 1, "streams": 0, "links": 1}
+    assert set(rebuild_index(path, ledger).values()) == {0}
+
+
+def test_an_index_whose_last_block_is_no_longer_there_is_made_again(ledger: Ledger, tmp_path: Path) -> None:
+    path = tmp_path / "index.db"
+    with open_index(path, ledger) as index:
+        count = index.count()
+        index.connection.execute("DELETE FROM records WHERE leaf > 5")
+        index.connection.execute("UPDATE position SET header = ?", ("0" * 64,))
+    with open_index(path, ledger) as index:
+        assert index.count() == count
+
+
+def test_a_place_that_cannot_be_written_is_named(ledger: Ledger) -> None:
+    path = Path("/proc/tallystick/index.db")
+    with pytest.raises(CouldNotCheck, match=r"/proc/tallystick/index.db"), open_index(path, ledger):
+        pass
+
+
+def read_damaged(path: Path, ledger: Ledger) -> None:
+    with open_index(path, ledger):
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+
+def test_damage_met_while_reading_is_translated(ledger: Ledger, tmp_path: Path) -> None:
+    with pytest.raises(CouldNotCheck, match="damaged"):
+        read_damaged(tmp_path / "index.db", ledger)
+
+
+def test_a_name_means_its_latest_version_of_the_kinds_asked_for(ledger: Ledger, tmp_path: Path) -> None:
+    with open_index(tmp_path / "index.db", ledger) as index:
+        assert index.find("people").id == "dataset/people/1"
+        assert index.find("risk").id == "model/risk/1"
+        assert index.find(RUN_ID[:6]).id == f"run/{RUN_ID}"
+        assert index.find(index.find("people").digest[:10]).id == "dataset/people/1"
+        assert index.find("healthcare_risk").kind == "pipeline"
+        with pytest.raises(InvalidInput, match="could be more than one") as caught:
+            index.find("request-")
+        assert "screening/request-screen" in caught.value.hint
+        for nothing in ("nosuch", "", "ÿ", "people/2", "%", "model/people"):
+            with pytest.raises(InvalidInput, match="no record is called"):
+                index.find(nothing)
+
+
+def test_lineage_in_both_directions(ledger: Ledger, tmp_path: Path) -> None:
+    with open_index(tmp_path / "index.db", ledger) as index:
+        up, down = index.ancestors("model/risk/1"), index.descendants("dataset/people/1")
+        assert index.ancestors("dataset/people/1") == []
+    assert Edge("model/risk/1", "run", f"run/{RUN_ID}") in up
+    assert {edge.target for edge in up} >= {"dataset/people/1", "validation/request-validate"}
+    assert {edge.source for edge in down} >= {"model/risk/1", "screening/request-screen"}
+
+
+def test_a_drawing_leaves_out_what_a_longer_way_says() -> None:
+    edges = [Edge("b", "x", "a"), Edge("c", "x", "b"), Edge("c", "y", "a"), Edge("d", "x", "a")]
+    assert reduced(edges) == [Edge("b", "x", "a"), Edge("c", "x", "b"), Edge("d", "x", "a")]
+
+
+def test_every_kind_has_a_summary_in_words(ledger: Ledger, tmp_path: Path) -> None:
+    with open_index(tmp_path / "index.db", ledger) as index:
+        said = {record.kind: summary(record) for record in index.latest(limit=100)}
+    assert said["dataset"] == "people v1, 20,190 rows, root bbbbbbbbbbbb"
+    assert said["validation"] == "people v1, 24 of 24 expectations passed"
+    assert said["run"] == "MLflow run 1f0e1f0e1f0e, 3 files sealed"
+    assert said["pipeline"] == "healthcare_risk success, 1 of 1 task succeeded"
+    assert title(f"run/{RUN_ID}") == "1f0e1f0e1f0e"
