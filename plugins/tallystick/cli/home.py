@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -190,7 +189,10 @@ def _dashboard(arguments: argparse.Namespace, settings: Settings, screen: Screen
         "TALLYSTICK_HOME": str(settings.home),
         "TALLYSTICK_STATE": str(settings.state_dir),
     }
-    return subprocess.run(command, check=False, env=environment, stdout=subprocess.DEVNULL).returncode
+    sys.stdout.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    # In place of this process, so that whatever stops it stops the dashboard.
+    os.execve(sys.executable, command, environment)  # noqa: S606 - no shell is wanted
 
 
 def verification_line(verified: dict[str, Any] | None) -> str:

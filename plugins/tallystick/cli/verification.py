@@ -14,9 +14,7 @@ from tallystick.settings import Settings
 if TYPE_CHECKING:
     from tallystick.evidence.report import Report
 
-NOT_WITNESSED: Final = (
-    "NOT witnessed: consistent and signed by the operator, held against nobody else's checkpoint"
-)
+NOT_WITNESSED: Final = "NOT witnessed: no checkpoint that somebody else keeps was there to confirm it."
 _RECORDS: Final = frozenset({"dataset", "screening", "validation", "intent", "run", "model"})
 _MOST_BYTES: Final = 1 << 20
 
