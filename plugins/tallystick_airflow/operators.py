@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import Asset, BaseOperator, TriggerRule
@@ -15,6 +16,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTerminated
 
 from tallystick.clients.provenance import Reference, Requests
 from tallystick.errors import InvalidInput
+from tallystick.files import private_directory
 from tallystick_airflow.hook import TallystickHook
 from tallystick_airflow.outcomes import record_once, task_of
 
@@ -72,7 +74,7 @@ class TallystickOperator(BaseOperator):
 
 class TallystickIngestOperator(TallystickOperator):
     """Registers a version of a dataset. ``source`` is a file's path (templated), or a callable that writes
-    the file into HOME/incoming."""
+    the file into a folder below HOME/incoming, which is removed once the store has its copy."""
 
     template_fields: Sequence[str] = ("path", "policy")
 
@@ -85,8 +87,11 @@ class TallystickIngestOperator(TallystickOperator):
     def step(self, workspace: Workspace, requests: Requests, context: Context) -> Value:
         from tallystick.steps.ingest import ingest
 
-        path = self.write(workspace.settings.home / "incoming") if self.write else Path(self.path)
-        return ingest(workspace, requests, path, Path(self.policy)).value()
+        if self.write is None:
+            return ingest(workspace, requests, Path(self.path), Path(self.policy)).value()
+        incoming = private_directory(workspace.settings.home / "incoming")
+        with TemporaryDirectory(dir=incoming) as folder:
+            return ingest(workspace, requests, self.write(Path(folder)), Path(self.policy)).value()
 
 
 class TallystickScreenOperator(TallystickOperator):
