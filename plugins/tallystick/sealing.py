@@ -50,6 +50,12 @@ def forget(store: Store, digests: Digests) -> None:
         _place(store, digests[KEYED]).unlink(missing_ok=True)
 
 
+def remembered(store: Store) -> dict[str, str]:
+    """Every sealed digest that `remember` keeps, with the SHA-256 it stands for, not checked."""
+    places = sorted((store.root / "sealed").glob("[0-9a-f]*"))
+    return {place.name: place.read_text(encoding="ascii", errors="replace") for place in places}
+
+
 def resolve(store: Store, digests: Digests, key: TableKey | None) -> str:
     """The SHA-256 of the object that a record names by ``digests``, checked under ``key`` again.
 

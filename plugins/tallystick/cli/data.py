@@ -14,8 +14,9 @@ from tallystick.settings import Settings
 
 if TYPE_CHECKING:
     from tallystick.reports.queries import Index
+    from tallystick.reports.record import Record
 
-_MOST_DATASETS: Final = 100_000
+_MOST_RECORDS: Final = 10_000_000
 
 
 def add(adder: Adder) -> None:
@@ -78,14 +79,12 @@ def _check(arguments: argparse.Namespace, settings: Settings, screen: Screen) ->
 def _retire(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
     from tallystick import wiring
     from tallystick.clients.provenance import Reference, Request
-    from tallystick.reports.summary import title
+    from tallystick.reports.summary import count, title
     from tallystick.steps.erasure import erase
 
     with open_records(settings, screen) as (_, index):
         record = index.find(arguments.id)
-        derived = [index.get(edge.source) for edge in index.descendants(record.id)]
-        datasets = index.latest(kind="dataset", limit=_MOST_DATASETS) if arguments.erase else []
-        others = [each for each in datasets if each.id != record.id and not _is_erased(index, each.id)]
+        derived, others = _told_apart(index, record) if arguments.erase else ([], [])
     if arguments.erase and record.kind != "dataset":
         raise InvalidInput(
             f"{title(record.id)} is no dataset, so there is no key to destroy", hint="Leave out --erase."
@@ -100,33 +99,30 @@ def _retire(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
             reason=arguments.reason,
         )
         screen.line(f"Recorded in block {recorded.receipt.block:,}: {title(record.id)} is {state}.")
-        erased = None
-        if arguments.erase:
-            erased = erase(
-                workspace,
-                record.body,
-                [each.body for each in derived if each is not None],
-                [each.body for each in others],
-            )
-    if erased is not None:
-        key = "its key is destroyed" if erased.key_destroyed else "its key is kept: other versions use it"
-        screen.line(f"Removed {erased.objects:,} files; {key}. Backups and other copies are not reached.")
+        removed = erase(workspace, record.body, derived, others) if arguments.erase else 0
+    if arguments.erase:
+        screen.line(f"Removed {count(removed, 'file')}, and its key is destroyed.")
+        screen.line("Not reached: backups, copies elsewhere, and the models that MLflow keeps.")
     screen.next((f"tally show {arguments.id}", "the record stays, with this after it"))
     screen.result(
         {
             "id": record.id,
             "state": state,
             "block": recorded.receipt.block,
-            "objects_removed": erased.objects if erased else 0,
-            "key_destroyed": bool(erased and erased.key_destroyed),
+            "objects_removed": removed,
+            "key_destroyed": arguments.erase,
         }
     )
     return 0
 
 
-def _is_erased(index: Index, record_id: str) -> bool:
-    retirement = index.retirement(record_id)
-    return retirement is not None and retirement.body["state"] == "erased"
+def _told_apart(index: Index, record: Record) -> tuple[list[Any], list[Any]]:
+    """The bodies of the records that came from ``record``, and those of all others."""
+    came = {edge.source for edge in index.descendants(record.id, limit=_MOST_RECORDS)}
+    records = [each for each in index.latest(limit=_MOST_RECORDS) if each.id != record.id]
+    return [each.body for each in records if each.id in came], [
+        each.body for each in records if each.id not in came
+    ]
 
 
 def _reproduce(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:

@@ -198,6 +198,7 @@ def _tree(screen: Screen, name: str, root: str, edges: Sequence[Edge], *, down: 
         return
     screen.line(name)
     drawn: set[str] = set()
+    lines: list[str] = []
 
     def draw(record_id: str, prefix: str) -> None:
         children = list(nexts.get(record_id, ()))
@@ -207,12 +208,16 @@ def _tree(screen: Screen, name: str, root: str, edges: Sequence[Edge], *, down: 
             kind = child.partition("/")[0]
             called = title(child)
             label = called if called.startswith(kind + "/") else f"{kind} {called}"
-            screen.line(f"  {prefix}{'└─ ' if last else '├─ '}{label}{'  (see above)' if again else ''}")
+            lines.append(f"  {prefix}{'└─ ' if last else '├─ '}{label}{'  (see above)' if again else ''}")
             if not again:
                 drawn.add(child)
                 draw(child, prefix + ("   " if last else "│  "))
 
     draw(root, "")
+    for line in lines[:_MOST_LINES]:
+        screen.line(line)
+    if len(lines) > _MOST_LINES:
+        screen.line(f"  … {len(lines) - _MOST_LINES:,} more with --json")
 
 
 def _edge_value(edge: Edge) -> dict[str, str]:

@@ -142,13 +142,13 @@ class Index:
         )
         return found[0] if found else None
 
-    def ancestors(self, record_id: str) -> list[Edge]:
-        """What the record came from, directly or not."""
-        return self._walk("links.source = tree.id", "links.target", record_id)
+    def ancestors(self, record_id: str, *, limit: int = _MOST_EDGES) -> list[Edge]:
+        """What the record came from, directly or not; the oldest ``limit`` steps."""
+        return self._walk("links.source = tree.id", "links.target", record_id, limit)
 
-    def descendants(self, record_id: str) -> list[Edge]:
-        """What came from the record, directly or not."""
-        return self._walk("links.target = tree.id", "links.source", record_id)
+    def descendants(self, record_id: str, *, limit: int = _MOST_EDGES) -> list[Edge]:
+        """What came from the record, directly or not; the oldest ``limit`` steps."""
+        return self._walk("links.target = tree.id", "links.source", record_id, limit)
 
     def pipelines(self, limit: int = 20) -> list[Record]:
         """The last record of each pipeline's runs, newest first."""
@@ -196,12 +196,12 @@ class Index:
             ids |= dict.fromkeys(row[0] for row in rows)
         return list(ids)
 
-    def _walk(self, join: str, step: str, record_id: str) -> list[Edge]:
+    def _walk(self, join: str, step: str, record_id: str, limit: int) -> list[Edge]:
         rows = self.connection.execute(
             "WITH RECURSIVE tree(id) AS (SELECT ? UNION"  # noqa: S608
             f" SELECT {step} FROM links JOIN tree ON {join})"
             f" SELECT source, role, target FROM links JOIN tree ON {join} ORDER BY leaf LIMIT ?",
-            (record_id, _MOST_EDGES),
+            (record_id, limit),
         )
         return [Edge(*row) for row in rows]
 

@@ -1,32 +1,24 @@
-"""Destroys what a dataset's erasure promises to destroy: its objects, and its key with the last version.
+"""Destroys what a dataset's erasure promises to: the version's key, its objects and what came of them.
 
 What stands on the ledger stays; without the key its keyed digests mean nothing any more. Backups and
-copies outside the home are not reached.
+copies outside the home are not reached, nor what MLflow holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from chaincode import canonical
 from tallystick import sealing
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
-from tallystick.fingerprint.keys import TableKey
-from tallystick.steps.opening import table_key
+from tallystick.steps.run_record import read_run_record
+from tallystick.steps.validation import remove_data_docs
 from tallystick.steps.workspace import Workspace
 from tallystick.store import Store
 
 _MOST_MANIFEST: Final = 64 << 20
-
-
-@dataclass(frozen=True)
-class Erased:
-    """How many objects were removed, and whether the key was (it is kept while other versions use it)."""
-
-    objects: int
-    key_destroyed: bool
 
 
 def erase(
@@ -34,39 +26,27 @@ def erase(
     dataset: Mapping[str, Any],
     derived: Sequence[Mapping[str, Any]],
     others: Sequence[Mapping[str, Any]],
-) -> Erased:
-    """Erase the objects of the dataset record ``dataset`` (its body) and what was sealed of them.
+) -> int:
+    """Erase what the dataset record ``dataset`` names, and what was sealed of it; how many objects.
 
-    ``derived`` are the bodies of the records that came from it, ``others`` those of the datasets that are
-    not erased: their objects stay. Run again it goes on where it was stopped. Raises `CouldNotCheck`
-    where something cannot be removed.
+    ``dataset`` is that record's body, ``derived`` those of the records that came from it, ``others`` those of
+    all other records: what they name too stays. Run again it goes on where it was stopped, while the key is there. Raises
+    `CouldNotCheck` where something cannot be removed.
     """
-    try:
-        key = table_key(w.keyring, dataset)
-    except CouldNotCheck:
-        key = None  # destroyed before, so what was sealed under it can no longer be found
-    kept = {digest for other in others for digest in _files(w, other)}
+    own = [file["digest"] for file in dataset["files"]]
+    own += [digests for body in derived for digests in _digests(body) if sealing.KEYED in digests]
+    remembered = sealing.remembered(w.store)
+    going = _reached(w.store, [sha256 for digests in own for sha256 in _named(remembered, digests)])
+    staying = _reached(w.store, [*_elsewhere(remembered, own), *_plain(others)])
     removed = 0
-    sealed = [file["digest"] for file in dataset["files"]]
-    sealed += [digests for body in derived for digests in _digests(body) if sealing.KEYED in digests]
-    for digests in sealed:
-        for sha256 in _objects(w.store, digests, key):
-            if sha256 not in kept:
-                removed += w.store.delete(sha256)
+    for sha256 in sorted(going - staying):
+        removed += remove_data_docs(w.store, sha256) + w.store.delete(sha256)
+    # Last, so that a run that is stopped can be done again: without these nothing would be found.
+    for digests in own:
         sealing.forget(w.store, digests)
-    last = all(other["table"]["key"] != dataset["table"]["key"] for other in others)
-    if last and key is not None:
-        w.keyring.erase(key.key_id)
-    return Erased(removed, last)
-
-
-def _files(w: Workspace, body: Mapping[str, Any]) -> Iterator[str]:
-    """The plain SHA-256 of another dataset's files, as far as they can be found."""
-    for file in body["files"]:
-        try:
-            yield sealing.resolve(w.store, file["digest"], table_key(w.keyring, body))
-        except (CouldNotCheck, NotAsRecorded):
-            continue
+    with suppress(CouldNotCheck):  # destroyed before
+        w.keyring.erase(dataset["table"]["key"])
+    return removed
 
 
 def _digests(value: Any) -> Iterator[Mapping[str, str]]:
@@ -82,13 +62,36 @@ def _digests(value: Any) -> Iterator[Mapping[str, str]]:
             yield from _digests(item)
 
 
-def _objects(store: Store, digests: Mapping[str, str], key: TableKey | None) -> list[str]:
-    """The object that ``digests`` name; of a folder, its files and then its manifest."""
+def _named(remembered: Mapping[str, str], digests: Mapping[str, str]) -> list[str]:
+    """The object that ``digests`` name, if it is known here."""
+    sha256 = digests.get(sealing.PLAIN) or remembered.get(digests[sealing.KEYED])
+    return [sha256] if sha256 else []
+
+
+def _elsewhere(remembered: Mapping[str, str], own: Sequence[Mapping[str, str]]) -> list[str]:
+    mine = {digests.get(sealing.KEYED) for digests in own}
+    return [sha256 for sealed, sha256 in remembered.items() if sealed not in mine]
+
+
+def _plain(bodies: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [
+        digests[sealing.PLAIN] for body in bodies for digests in _digests(body) if sealing.PLAIN in digests
+    ]
+
+
+def _reached(store: Store, named: Iterable[str]) -> set[str]:
+    """The objects ``named`` and those that they name: a folder's files, a run's predictions."""
+    found: set[str] = set()
+    for sha256 in named:
+        found |= {sha256, *_members(store, sha256), *_predictions(store, sha256)}
+    return found
+
+
+def _predictions(store: Store, sha256: str) -> list[str]:
     try:
-        sha256 = sealing.resolve(store, digests, key)
-    except (CouldNotCheck, NotAsRecorded):
+        return [read_run_record(store, sha256).value["predictions"]["sha256"]]
+    except (CouldNotCheck, NotAsRecorded, InvalidInput):
         return []
-    return [*_members(store, sha256), sha256]
 
 
 def _members(store: Store, sha256: str) -> list[str]:

@@ -73,6 +73,17 @@ def data_docs(store: Store, result: str) -> Path:
     return store.path(digest)
 
 
+def remove_data_docs(store: Store, result: str) -> bool:
+    """Remove the page that `data_docs` finds; whether there was one."""
+    place = _docs_place(store, result)
+    try:
+        removed = store.delete(place.read_text(encoding="ascii"))
+    except (OSError, UnicodeDecodeError):
+        removed = False
+    place.unlink(missing_ok=True)
+    return removed
+
+
 def _keep_docs(store: Store, outcome: ValidationOutcome) -> None:
     with tempfile.TemporaryDirectory() as folder:
         page = store.add_file(write_data_docs(outcome, Path(folder)))
