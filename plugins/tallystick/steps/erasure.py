@@ -30,7 +30,7 @@ def erase(
     """Erase what the dataset record ``dataset`` names, and what was sealed of it; how many objects.
 
     ``dataset`` is that record's body, ``derived`` those of the records that came from it, ``others`` those of
-    all other records: what they name too stays. Run again it goes on where it was stopped, while the key is there. Raises
+    all other records: what they name too stays. Run again it goes on where it was stopped. Raises
     `CouldNotCheck` where something cannot be removed.
     """
     own = [file["digest"] for file in dataset["files"]]

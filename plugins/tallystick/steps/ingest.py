@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tallystick import sealing
 from tallystick.clients.provenance import Recorded, Reference, Requests
 from tallystick.errors import CouldNotCheck, InvalidInput, PolicyError, Refused
-from tallystick.fingerprint.keys import SCHEME, DatasetKey
+from tallystick.fingerprint.keys import SCHEME
 from tallystick.policy import DatasetPolicy, check_columns, load_policy
 from tallystick.steps.opening import sealing_key, table_key
 from tallystick.steps.records import FoundRecord, find_record
@@ -77,7 +77,7 @@ def ingest(
         if latest is not None and _same(w, latest, taken):
             return _repeated(w, requests, latest, taken)
         try:
-            return _registered(w, requests, latest, taken)
+            return _registered(w, requests, taken)
         except Refused as refused:
             # Somebody else registered a version meanwhile: theirs may even be of the same data.
             if refused.code not in CHANGED_MEANWHILE or attempt == ATTEMPTS - 1:
@@ -132,11 +132,13 @@ def _repeated(w: Workspace, requests: Requests, latest: FoundRecord, taken: _Tak
     return _ingested(latest.reference, latest.body, taken, repeated=True)
 
 
-def _registered(w: Workspace, requests: Requests, latest: FoundRecord | None, taken: _Taken) -> Ingested:
+def _registered(w: Workspace, requests: Requests, taken: _Taken) -> Ingested:
     from tallystick.fingerprint.tables import fingerprint_table
 
     policy = taken.policy
-    key = _dataset_key(w, latest, policy.name).table_key()
+    # A key of its own for every version: destroying it erases this version and no other.
+    dataset_key = w.keyring.create(policy.name)
+    key = dataset_key.table_key()
     fingerprint = fingerprint_table(taken.table, key, subject=policy.privacy.subject)
     under = sealing_key(policy, key)
     file = sealing.seal(under, taken.stored.digest)
@@ -153,27 +155,22 @@ def _registered(w: Workspace, requests: Requests, latest: FoundRecord | None, ta
             "key": key.key_id,
         },
     }
-    recorded: Recorded = w.provenance.register_dataset(
-        requests.of("dataset"),
-        files=[(file, taken.stored.size, taken.stored.referenced)],
-        schema=sealing.seal(under, fingerprint.schema_digest),
-        source=_shorter(policy.source, 500),
-        licence=_shorter(policy.licence, 200),
-        policy=sealing.seal(None, policy.digest),
-        parents=taken.parents,
-        **request,
-    )
+    try:
+        recorded: Recorded = w.provenance.register_dataset(
+            requests.of("dataset"),
+            files=[(file, taken.stored.size, taken.stored.referenced)],
+            schema=sealing.seal(under, fingerprint.schema_digest),
+            source=_shorter(policy.source, 500),
+            licence=_shorter(policy.licence, 200),
+            policy=sealing.seal(None, policy.digest),
+            parents=taken.parents,
+            **request,
+        )
+    except Refused:
+        w.keyring.erase(dataset_key.key_id)
+        sealing.forget(w.store, file)
+        raise
     return _ingested(recorded.reference, request, taken, repeated=False)
-
-
-def _dataset_key(w: Workspace, latest: FoundRecord | None, name: str) -> DatasetKey:
-    """The key of the version before, so that equal tables can be recognised; a new one where it is gone."""
-    if latest is not None:
-        try:
-            return w.keyring.load(latest.body["table"]["key"])
-        except CouldNotCheck:
-            return w.keyring.create(name)
-    return w.keyring.create(name)
 
 
 def _ingested(dataset: Reference, body: Mapping[str, Any], taken: _Taken, *, repeated: bool) -> Ingested:

@@ -70,14 +70,19 @@ class StoredFile:
             with database.translated(self._path):
                 yield
         except UnicodeDecodeError:  # SQLite quotes a damaged schema, which Python then cannot read
-            raise NotAsRecorded(f"the ledger file {self._path} is damaged: its tables have no names") from None
+            raise NotAsRecorded(
+                f"the ledger file {self._path} is damaged: its tables have no names"
+            ) from None
 
     def _check_file(self) -> None:
         """What SQLite itself keeps must be whole, and the tables those that a ledger has."""
         problems = [row[0] for row in self._connection.execute("PRAGMA quick_check(1)")]
         if problems != ["ok"]:
             raise NotAsRecorded(f"the ledger file {self._path} is damaged: {problems[0]}")
-        found = {tuple(row) for row in self._connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")}
+        found = {
+            tuple(row)
+            for row in self._connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")
+        }
         if found != _schema():
             raise NotAsRecorded(f"the ledger file {self._path} has other tables than a ledger has")
 
