@@ -16,7 +16,7 @@ _COLUMNS: Final = (
 )
 #: Kinds that people call by name, in the order in which a name is looked for.
 NAMED: Final = ("dataset", "model", "run", "pipeline")
-_MOST_EDGES: Final = 500
+_MOST_EDGES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
