@@ -21,8 +21,8 @@ from tallystick.proof.membership import Member
 from tallystick.proof.merkle import HASH_SIZE, Frontier, leaf_hash, stored_count
 from tallystick.proof.note import sign_note
 
-#: Stored hashes a row: big enough to be few rows, small enough that one hash is read quickly.
-_HASHES_A_ROW: Final = 512
+#: Stored hashes a row: as many as lie on one page of the file, so that one hash is one page read.
+_HASHES_A_ROW: Final = 120
 
 
 @dataclass(slots=True)
