@@ -44,11 +44,14 @@ with DAG("empty", schedule=None):
 """
 
 
-def started(command: list[str], runs: int) -> float:
-    def run() -> None:
-        subprocess.run(command, check=True, capture_output=True)
+def started(commands: list[list[str]], runs: int) -> list[float]:
+    """Seconds of each command, taken in turns."""
 
-    return statistics.median(common.timed(run) for _ in range(runs))
+    def run(command: list[str]) -> float:
+        return common.timed(lambda: subprocess.run(command, check=True, capture_output=True))
+
+    rounds = [[run(command) for command in commands] for _ in range(runs)]
+    return [statistics.median(column) for column in zip(*rounds, strict=True)]
 
 
 def parsed(path: Path, home: Path, runs: int) -> tuple[float, int]:
@@ -79,9 +82,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
     runs = 1 if quick else 7
-    bare = started([sys.executable, "-c", "pass"], runs)
-    help_time = started([str(TALLY), "--help"], runs)
-    rows = [row("`tally --help`", help_time, f"python -c pass: {bare:.2f} s", bare, "<= 0.5 s")]
+    bare, help_time = started([[sys.executable, "-c", "pass"], [str(TALLY), "--help"]], runs)
+    rows = [row("`tally --help`", help_time, f"python -c pass: {bare * 1e3:.0f} ms", bare, "<= 0.5 s")]
     with common.scratch("startup") as folder:
         empty = folder / "dags" / "empty.py"
         empty.parent.mkdir()
@@ -91,7 +93,7 @@ def main() -> None:
         for path in files[:1] if quick else files:
             seconds, count = parsed(path, folder, runs)
             what = f"parsing dags/{path.name}, {count} DAGs"
-            rows.append(row(what, seconds, f"a DAG of one plain task: {peer:.2f} s", peer, "<= 0.3 s"))
+            rows.append(row(what, seconds, f"a DAG of one plain task: {peer * 1e3:.0f} ms", peer, "<= 0.3 s"))
     section(
         "Startup",
         rows,
@@ -105,7 +107,7 @@ def main() -> None:
 def row(what: str, seconds: float, peer: str, peer_seconds: float, goal: str) -> dict[str, str]:
     return {
         "what": what,
-        "Tallystick": f"{seconds:.2f} s",
+        "Tallystick": f"{seconds * 1e3:.0f} ms",
         "peer": peer,
         "ratio": f"{seconds / peer_seconds:.1f}",
         "goal": goal,
