@@ -56,25 +56,30 @@ def create_home(settings: Settings, *, name: str, parties: tuple[Party, ...] = (
     """Make keys for ``parties``, the ledger with its first block, and the charter; returns it open.
 
     ``name`` is the log's name without the digits. The first party operates the ledger, the second
-    (or the only one) is the independent one. Raises `InvalidInput` where keys or a ledger are there
-    already; what was made before stays.
+    (or the only one) is the independent one. What a killed process left half made is completed with the
+    keys that are there. Raises `InvalidInput` where the home is complete; nothing is changed then.
     """
     from tallystick.execution import packages
     from tallystick.ledger.embedded.genesis import create_ledger
 
+    path = embedded_path(settings)
+    if has_charter(settings):
+        raise InvalidInput(
+            f"there is a home with a ledger already: {path}",
+            hint="Nothing was changed. Another home: set TALLYSTICK_HOME. This one: tally status",
+        )
     private_directory(settings.home)
     for party in parties:
-        create_organisation(settings.msp, party.msp_id, _USERS[party.name])
+        if not (settings.msp / party.msp_id).exists():
+            create_organisation(settings.msp, party.msp_id, _USERS[party.name])
     operator = parties[0]
     admin = load_user(settings.msp, operator.msp_id, "admin")
     packages.keep_current(settings.packages)
-    create_ledger(
-        embedded_path(settings),
-        name=name,
-        msps=[load_msp(settings.msp / party.msp_id) for party in parties],
-        admin=admin,
-        log_key=generate_log_key(settings.log_key),
-    )
+    key = settings.log_key
+    log_key = load_log_key(key) if key.exists() else generate_log_key(key)
+    if not path.exists():
+        msps = [load_msp(settings.msp / party.msp_id) for party in parties]
+        create_ledger(path, name=name, msps=msps, admin=admin, log_key=log_key)
     ledger = open_ledger(settings)
     charter.adopt(
         ledger,
@@ -84,6 +89,17 @@ def create_home(settings: Settings, *, name: str, parties: tuple[Party, ...] = (
         grants={"pipeline": [(operator.name, "pipeline")]},
     )
     return ledger
+
+
+def has_charter(settings: Settings) -> bool:
+    """Whether there is a ledger and its first record: what `create_home` leaves when it is done."""
+    if not embedded_path(settings).exists():
+        return False
+    ledger = open_ledger(settings)
+    try:
+        return ledger.height > 1
+    finally:
+        ledger.close()
 
 
 def open_ledger(settings: Settings) -> Ledger:

@@ -126,7 +126,7 @@ def _prepare_demo(settings: Settings, screen: Screen) -> None:
     from tallystick import wiring
     from tallystick.files import write_atomic
 
-    if not wiring.embedded_path(settings).exists():
+    if not wiring.has_charter(settings):
         ledger = wiring.create_home(settings, name=_DEMO_NAME, parties=wiring.DEVELOPMENT_PARTIES)
         ledger.close()
         write_atomic(settings.msp / "DEVELOPMENT-KEYS.txt", _LABEL.encode())

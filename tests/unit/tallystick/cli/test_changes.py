@@ -18,7 +18,7 @@ def test_init_makes_one_organisation(directory: Path, capsys: pytest.CaptureFixt
     assert json.loads(capsys.readouterr().out)["origin"].startswith("hospital.example/lab/")
     assert [path.name for path in (directory / "home/msp").iterdir()] == ["OperatorMSP"]
     assert main(["init"]) == 2
-    assert "there already" in capsys.readouterr().err
+    assert "already" in capsys.readouterr().err
 
 
 def test_rebuild_puts_a_changed_state_right_and_says_so(
