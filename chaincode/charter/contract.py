@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from chaincode import canonical
 from chaincode.charter import rules
 from chaincode.charter.records import CHARTER
 from chaincode.context import Context
@@ -18,7 +19,7 @@ async def adopt(context: Context, request: Any) -> Any:
     refusal = rules.may_adopt(await draft.get(CHARTER_KEY), request, context.caller)
     if refusal:
         raise refusal
-    digest = await draft.record("charter", "charter/1", request, ["charter:1"])
+    digest = await draft.record("charter", "charter/1", canonical.encode(request), ["charter:1"])
     draft.put(CHARTER_KEY, {**request, "record": {"id": "charter/1", "digest": {"sha256": digest}}})
     await draft.close()
     return {"id": "charter/1", "digest": {"sha256": digest}}

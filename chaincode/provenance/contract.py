@@ -185,7 +185,8 @@ async def _write(draft: Draft, transaction: str, request: Any) -> dict[str, Any]
     kind, decide = _WRITERS[transaction]
     kind.shape(request, "request")
     first_key = records.request_key(request["request_id"])
-    content = canonical.digest(canonical.encode([transaction, request]))
+    body = canonical.encode_decoded(request)
+    content = canonical.digest(b'["%s",%s]' % (transaction.encode(), body))
     first = await draft.get(first_key)
     if first is not None:
         if first["content"] != content:
@@ -196,7 +197,9 @@ async def _write(draft: Draft, transaction: str, request: Any) -> dict[str, Any]
     if "task" in request:
         streams["pipeline:" + request["task"]["dag"]] = None
     record_id = kind.record_id(request)
-    digest = await draft.record(kind.name, record_id, {**request, **decided.adds}, streams)
+    if decided.adds:
+        body = canonical.encode({**request, **decided.adds})
+    digest = await draft.record(kind.name, record_id, body, streams)
     draft.put(records.state_key(record_id), {**decided.facts, "digest": digest})
     draft.put(first_key, {"content": content, "id": record_id, "digest": digest})
     return {"id": record_id, "digest": {"sha256": digest}, "repeated": False}
