@@ -135,7 +135,6 @@ def fields(shapes: Mapping[str, Shape]) -> Shape:
 
 NAME: Final = r"[a-z0-9][a-z0-9._-]{0,62}"
 IDENTIFIER: Final = r"[A-Za-z0-9][A-Za-z0-9._:+~-]{0,127}"
-RECORD_ID: Final = r"[a-z]+(/[A-Za-z0-9][A-Za-z0-9._:+~-]{0,127}){1,2}"
 
 name: Final = text(NAME)
 identifier: Final = text(IDENTIFIER)
@@ -143,4 +142,8 @@ sha256: Final = text(r"[0-9a-f]{64}")
 #: A digest set by algorithm, so that a second algorithm needs no new format. ``hmac-sha256`` is a
 #: digest of what derives from rows, sealed under the table's key (ledger.md).
 digests: Final = mapping(r"sha256|hmac-sha256", sha256, high=2)
-reference: Final = fields({"id": text(RECORD_ID), "digest": digests})
+
+
+def reference(record_id: str) -> Shape:
+    """A reference to a record whose whole id matches the pattern ``record_id``, so of the right kind."""
+    return fields({"id": text(record_id), "digest": digests})

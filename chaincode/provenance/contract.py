@@ -241,7 +241,7 @@ async def batch(context: Context, request: Any) -> Any:
     return results
 
 
-_READ: Final = shapes.fields({"id": shapes.text(shapes.RECORD_ID)})
+_READ: Final = shapes.fields({"id": shapes.text(records.RECORD_ID)})
 _LATEST: Final = shapes.fields({"kind": shapes.one_of("dataset", "model"), "name": shapes.name})
 
 

@@ -21,10 +21,18 @@ from chaincode.shapes import (
     nullable,
     optional,
     prose,
-    reference,
 )
 
 MAX_VERSION: Final = 999_999_999_999
+
+# The ids of records, one spelling each: a version without leading zeros, a run as MLflow names it.
+_VERSIONED: Final = rf"{shapes.NAME}/[1-9][0-9]{{0,11}}"
+_DATASET_ID: Final = f"dataset/{_VERSIONED}"
+_RUN_ID_HEX: Final = r"[0-9a-f]{32}"
+_NOTE_KINDS: Final = "screening|validation|intent|use|retirement|outcome|pipeline|attestation"
+RECORD_ID: Final = rf"(dataset|model)/{_VERSIONED}|run/{_RUN_ID_HEX}|({_NOTE_KINDS})/{shapes.IDENTIFIER}"
+
+_TO_DATASET: Final = shapes.reference(_DATASET_ID)
 
 _RUN_ID: Final = shapes.text(r"[A-Za-z0-9][A-Za-z0-9_.:+~-]{0,249}")
 _TASK_ID: Final = shapes.text(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,249}")
@@ -71,11 +79,11 @@ _DATASET: Final = {
     "source": prose(500),
     "licence": prose(200),
     "policy": digests,
-    "parents": items(reference, high=20),
+    "parents": items(_TO_DATASET, high=20),
     "transformation": nullable(shapes.fields({"name": identifier, "digest": digests})),
 }
 _SCREENING: Final = {
-    "dataset": reference,
+    "dataset": _TO_DATASET,
     "policy": digests,
     "classes": integer(1, 1000),
     "findings": items(
@@ -92,7 +100,7 @@ _SCREENING: Final = {
     "passed": boolean,
 }
 _VALIDATION: Final = {
-    "dataset": reference,
+    "dataset": _TO_DATASET,
     "policy": digests,
     "suite": digests,
     "result": digests,
@@ -101,9 +109,9 @@ _VALIDATION: Final = {
     "passed": boolean,
 }
 _INTENT: Final = {
-    "dataset": reference,
-    "screening": reference,
-    "validation": reference,
+    "dataset": _TO_DATASET,
+    "screening": shapes.reference(rf"screening/{shapes.IDENTIFIER}"),
+    "validation": shapes.reference(rf"validation/{shapes.IDENTIFIER}"),
     "training": ROWS,
     "evaluation": ROWS,
     "policy": digests,
@@ -115,20 +123,20 @@ _INTENT: Final = {
     "seed": integer(),
 }
 _RUN: Final = {
-    "run_id": shapes.text(r"[0-9a-f]{32}"),
-    "intent": reference,
+    "run_id": shapes.text(_RUN_ID_HEX),
+    "intent": shapes.reference(rf"intent/{shapes.IDENTIFIER}"),
     "sealed": digests,
     "artifacts": shapes.fields({"digest": digests, "files": integer(0, 100_000)}),
 }
 _MODEL: Final = {
     "name": name,
     "version": integer(1, MAX_VERSION),
-    "run": reference,
+    "run": shapes.reference(f"run/{_RUN_ID_HEX}"),
     "artifacts": digests,
 }
-_USE: Final = {"dataset": reference, "purpose": prose(300)}
+_USE: Final = {"dataset": _TO_DATASET, "purpose": prose(300)}
 _RETIREMENT: Final = {
-    "subject": reference,
+    "subject": shapes.reference(RECORD_ID),
     "state": shapes.one_of("retired", "erased"),
     "reason": prose(500),
 }

@@ -90,6 +90,35 @@ class TestChain:
         ghost = {"id": "dataset/ghost/1", "digest": {"sha256": H}}
         assert refusal(host.submit, "record_use", ledgers.use(ghost)).code == "UNKNOWN_REFERENCE"
 
+    @pytest.mark.parametrize(
+        ("field", "kind"),
+        [
+            ("dataset", "run"),
+            ("dataset", "request"),
+            ("screening", "validation"),
+            ("validation", "screening"),
+        ],
+    )
+    def test_a_reference_is_to_a_record_of_its_kind(self, host, chain, field, kind):
+        request = ledgers.intent(
+            chain["dataset"], chain["screening"], chain["validation"], request_id="other"
+        )
+        if kind == "request":  # where the contract keeps requests, beside records and of the same form
+            request[field] = {"id": "request/dataset-claims-1", "digest": chain["dataset"]["digest"]}
+        else:
+            request[field] = reference(chain[kind])
+        refused = refusal(host.submit, "declare_run", request)
+        assert (refused.code, refused.facts["field"]) == ("MALFORMED", f"request.{field}.id")
+
+    @pytest.mark.parametrize(
+        "record_id", ["dataset/claims/01", "dataset/claims/0", "dataset/claims", "latest/dataset/claims"]
+    )
+    def test_an_id_has_one_spelling(self, host, chain, record_id):
+        request = ledgers.use({"id": record_id, "digest": chain["dataset"]["digest"]})
+        assert refusal(host.submit, "record_use", request).code == "MALFORMED"
+        read = Call("provenance", "read", {"id": record_id})
+        assert refusal(host.ledger.evaluate, host.pipeline, read).code == "MALFORMED"
+
     def test_parents_are_checked(self, host, chain):
         child = ledgers.dataset("child", parents=[reference(chain["dataset"])])
         assert host.submit("register_dataset", child)["id"] == "dataset/child/1"

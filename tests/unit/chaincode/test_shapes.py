@@ -27,7 +27,7 @@ PAIRS = [
     (shapes.fields({"a": shapes.optional(shapes.boolean)}), {}, [{"a": 1}]),
     (shapes.digests, {"sha256": H}, [{"md5": H}, {"sha256": H[1:]}, {"sha256": H.upper()}]),
     (
-        shapes.reference,
+        shapes.reference("dataset/[a-z]+/[0-9]+"),
         {"id": "dataset/x/1", "digest": {"sha256": H}},
         [{"id": "dataset", "digest": {"sha256": H}}],
     ),
