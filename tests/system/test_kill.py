@@ -14,6 +14,8 @@ from pathlib import Path
 from support import ledgers
 from support.ledgers import make_host, open_embedded
 
+from tallystick.evidence.verify import verify
+from tallystick.ledger.embedded.stored import StoredFile
 from tallystick.ledger.port import Call
 from tallystick.proof.block import parse_block
 
@@ -22,10 +24,10 @@ WRITERS = 4
 ROOT = Path(__file__).parents[2]
 
 
-def _start(directory: Path, worker: int) -> subprocess.Popen[bytes]:
+def _start(directory: Path, worker: int, *count: str) -> subprocess.Popen[bytes]:
     paths = [str(ROOT), str(ROOT / "plugins"), str(ROOT / "tests")]
     return subprocess.Popen(
-        [sys.executable, "-m", "support.crash_writer", str(directory), str(worker)],
+        [sys.executable, "-m", "support.crash_writer", str(directory), str(worker), *count],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         stderr=subprocess.DEVNULL,
     )
@@ -60,13 +62,35 @@ def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path):
         process.wait()
 
     recorded = _recorded(tmp_path)
-    acknowledged = [
-        line for path in tmp_path.glob("acknowledged-*") for line in path.read_text().splitlines()
-    ]
+    acknowledged = _acknowledged(tmp_path)
+    with StoredFile(tmp_path / "ledger.db") as stored:
+        report = verify(stored)
+    assert report.verified, report.subjects
     assert len(acknowledged) > KILLS, f"too few writes to mean anything (seed {seed})"
     assert set(acknowledged) <= set(recorded), f"seed {seed}"
     assert len(recorded) == len(set(recorded)), f"recorded twice (seed {seed})"
     assert host.submit("record_use", ledgers.use(_dataset(host), 1))["repeated"] is False
+
+
+def test_eight_processes_lose_nothing_and_a_reader_sees_whole_blocks(tmp_path):
+    host = make_host(tmp_path)
+    host.submit("register_dataset", ledgers.dataset())
+    running = [_start(tmp_path, worker, "25") for worker in range(8)]
+    heights = []
+    while any(process.poll() is None for process in running):
+        with StoredFile(tmp_path / "ledger.db") as stored:
+            report = verify(stored)
+        assert report.verified, report.subjects
+        heights.append(host.ledger.height)
+    assert [process.wait() for process in running] == [0] * 8
+    recorded = _recorded(tmp_path)
+    assert sorted(recorded) == sorted(_acknowledged(tmp_path))
+    assert len(recorded) == 200
+    assert heights == sorted(heights)
+
+
+def _acknowledged(directory: Path) -> list[str]:
+    return [line for path in directory.glob("acknowledged-*") for line in path.read_text().splitlines()]
 
 
 def _dataset(host):
