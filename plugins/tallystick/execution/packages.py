@@ -1,4 +1,4 @@
-"""The contract package: its digest, a copy kept of it, and loading one that is no longer current.
+"""The contract package: its digest, a copy kept of it, and running one that is no longer current.
 
 A package is the Python files of chaincode/ and is named by the digest of their manifest, so that a
 block can be run again under exactly the law that was in force (docs/formats/contract-package.md).
@@ -6,22 +6,29 @@ block can be run again under exactly the law that was in force (docs/formats/con
 
 from __future__ import annotations
 
-import contextlib
-import functools
+import builtins
 import importlib
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Mapping, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_loader
 from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
 
 import chaincode
 from chaincode import canonical
 from chaincode.catalogue import invoke
+from chaincode.context import Context
 from chaincode.errors import Refusal
-from tallystick.errors import CouldNotCheck
+from tallystick.errors import CouldNotCheck, InvalidInput
 from tallystick.execution.simulate import Invoke
 from tallystick.files import private_directory, write_atomic
 
-_ROOT = Path(chaincode.__file__).parent
+_NAME: Final = "chaincode"
+_ROOT: Final = Path(chaincode.__file__).parent
 
 
 def manifest(root: Path) -> dict[str, bytes]:
@@ -30,73 +37,111 @@ def manifest(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
 
 
-def digest_of(files: dict[str, bytes]) -> str:
+def digest_of(files: Mapping[str, bytes]) -> str:
     """SHA-256 of the canonical JSON ``{path: SHA-256 of the file}``."""
     return canonical.digest(canonical.encode({path: canonical.digest(data) for path, data in files.items()}))
 
 
-@functools.cache
+# At import, when the contracts are imported too: files that change later are not what this process runs.
+_CURRENT: Final = digest_of(manifest(_ROOT))
+
+
 def current_digest() -> str:
     """The digest of the contracts this process runs."""
-    return digest_of(manifest(_ROOT))
+    return _CURRENT
 
 
 def keep_current(directory: Path) -> str:
-    """Copy the current package below ``directory``/<digest>/chaincode; returns the digest."""
-    digest = current_digest()
-    destination = directory / digest / "chaincode"
-    for name, data in manifest(_ROOT).items():
+    """Copy the current package below ``directory``/<digest>/chaincode; returns the digest.
+
+    Raises `InvalidInput` where the files on disk are no longer those that this process runs.
+    """
+    files = manifest(_ROOT)
+    if digest_of(files) != _CURRENT:
+        raise InvalidInput("the contracts were changed while this ran", hint="Start again.")
+    destination = directory / _CURRENT / _NAME
+    for name, data in files.items():
         path = destination / name
         if not path.exists():
             private_directory(path.parent)
             write_atomic(path, data, mode=0o400)
-    return digest
+    return _CURRENT
 
 
 def load(digest: str, directory: Path | None) -> Invoke:
     """The way into the package ``digest``: the running one, or a kept copy whose files still match.
 
-    Raises `CouldNotCheck` where the package is not at hand or its copy was changed.
+    What runs of a kept copy is the very bytes that were digested: no compiled or other file beside
+    them. Raises `CouldNotCheck` where the package is not at hand or its copy was changed.
     """
     if digest == current_digest():
         return invoke
-    kept = directory / digest / "chaincode" if directory else None
-    if kept is None or not kept.is_dir() or digest_of(manifest(kept)) != digest:
+    kept = directory / digest / _NAME if directory else None
+    files = manifest(kept) if kept is not None and kept.is_dir() else {}
+    if digest_of(files) != digest:
         raise CouldNotCheck(
             f"the contract package {digest[:12]} is not at hand, so its blocks cannot be run again",
             hint="put the package into the directory `packages` of the home, or verify where it is kept",
         )
-    return _load_kept(kept)
+    return _translating(*_imported(f"{_NAME}_{digest}", files))
 
 
-def _load_kept(kept: Path) -> Invoke:
-    with _without_current_package(kept.parent):
-        loaded: Invoke = importlib.import_module("chaincode.catalogue").invoke
-        # Hosts recognise a refusal by its class, which must be the one class that this process has.
-        return _translating(loaded, importlib.import_module("chaincode.errors").Refusal)
-
-
-def _translating(loaded: Invoke, kept_refusal: type[Exception]) -> Invoke:
-    async def invoke_kept(context, contract, transaction, request):  # type: ignore[no-untyped-def]
+def _translating(loaded: Invoke, kept_refusal: type[Any]) -> Invoke:
+    # Hosts recognise a refusal by its class, which must be the one class that this process has.
+    async def invoke_kept(context: Context, contract: str, transaction: str, request: bytes) -> bytes:
         try:
             return await loaded(context, contract, transaction, request)
         except kept_refusal as refusal:
-            raise Refusal(refusal.code, **refusal.facts) from refusal  # type: ignore[attr-defined]
+            raise Refusal(refusal.code, **refusal.facts) from refusal
 
     return invoke_kept
 
 
-@contextlib.contextmanager
-def _without_current_package(path: Path) -> Iterator[None]:
-    current = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "chaincode"}
-    for name in current:
-        del sys.modules[name]
-    sys.path.insert(0, str(path))
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path.remove(str(path))
-        for name in [name for name in sys.modules if name.split(".")[0] == "chaincode"]:
-            del sys.modules[name]
-        sys.modules.update(current)
+_LOADING: Final = threading.Lock()
+
+
+def _imported(root: str, files: Mapping[str, bytes]) -> tuple[Invoke, type[Any]]:
+    """The kept package's `invoke` and `Refusal`, imported under the name ``root`` beside the running one."""
+    with _LOADING:
+        if root not in sys.modules:
+            sys.meta_path.append(_Finder(root, files))
+        catalogue = importlib.import_module(f"{root}.catalogue")
+        return catalogue.invoke, importlib.import_module(f"{root}.errors").Refusal
+
+
+class _Finder(MetaPathFinder):
+    """Finds the modules of one kept package, in memory."""
+
+    def __init__(self, root: str, files: Mapping[str, bytes]) -> None:
+        self._root = root
+        self._files = files
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        root, *parts = fullname.split(".")
+        if root != self._root:
+            return None
+        for file, is_package in (("/".join([*parts, "__init__.py"]), True), ("/".join(parts) + ".py", False)):
+            if file in self._files:
+                loader = _Source(self._root, file, self._files[file])
+                return spec_from_loader(fullname, loader, is_package=is_package)
+        return None
+
+
+class _Source(Loader):
+    """Runs one file of a kept package; its imports of `chaincode` lead to the same package."""
+
+    def __init__(self, root: str, file: str, source: bytes) -> None:
+        self._root = root
+        self._file = file
+        self._source = source
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__dict__["__builtins__"] = {**vars(builtins), "__import__": self._import}
+        exec(compile(self._source, f"{self._root}/{self._file}", "exec"), module.__dict__)  # noqa: S102
+
+    def _import(self, name: str, *rest: Any) -> ModuleType:
+        if name == _NAME or name.startswith(_NAME + "."):
+            name = self._root + name[len(_NAME) :]
+        return builtins.__import__(name, *rest)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 
 import pytest
 
 import chaincode.catalogue
 from chaincode.errors import Refusal
-from tallystick.errors import CouldNotCheck
+from tallystick.errors import CouldNotCheck, InvalidInput
 from tallystick.execution import packages
 
 
@@ -57,3 +58,38 @@ def test_a_package_that_was_changed_or_is_not_kept_cannot_be_checked(tmp_path):
     path.write_text(path.read_text() + "#")
     with pytest.raises(CouldNotCheck, match="not at hand"):
         packages.load(digest, tmp_path)
+
+
+def test_a_kept_package_imports_only_itself(tmp_path):
+    digest = _keep_changed(tmp_path, '"UNKNOWN_TRANSACTION"', '"OLD_UNKNOWN_TRANSACTION"')
+    packages.load(digest, tmp_path)
+    loaded = {name: module for name, module in sys.modules.items() if name.startswith(f"chaincode_{digest}")}
+    assert len(loaded) > 10
+    for module in loaded.values():
+        for value in vars(module).values():
+            home = getattr(value, "__module__", None) or getattr(value, "__name__", "")
+            assert not str(home).startswith("chaincode."), (module.__name__, value)
+
+
+@pytest.mark.parametrize(
+    "planted", ["__pycache__/catalogue.cpython-311.pyc", "catalogue.so", "catalogue.pyc", "json.py"]
+)
+def test_files_beside_the_digested_ones_do_not_run(tmp_path, planted):
+    """A stale or poisoned compiled file under a digest that matches must not be what an auditor runs."""
+    digest = _keep_changed(tmp_path, '"UNKNOWN_CONTRACT"', f'"PLANTED_{len(planted)}"')
+    path = tmp_path / digest / "chaincode" / planted
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"raise SystemExit")
+    if planted.endswith(".py"):  # another source file is part of the package, and so another package
+        with pytest.raises(CouldNotCheck):
+            packages.load(digest, tmp_path)
+        return
+    with pytest.raises(Refusal) as refused:
+        asyncio.run(packages.load(digest, tmp_path)(None, "nothing", "x", b"{}"))
+    assert refused.value.code == f"PLANTED_{len(planted)}"
+
+
+def test_files_that_changed_since_are_not_kept_as_what_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(packages, "_CURRENT", "0" * 64)
+    with pytest.raises(InvalidInput, match="changed while"):
+        packages.keep_current(tmp_path)
