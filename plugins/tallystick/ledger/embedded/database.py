@@ -11,6 +11,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -41,26 +42,34 @@ APPLICATION_ID: Final = 0x54616C79
 _BUSY_SECONDS: Final = 60.0
 
 
+class _Connection(sqlite3.Connection):
+    """A connection that can be remembered without being kept: it closes with the thread that had it."""
+
+
 class Database:
-    """Connections to one ledger file, one for each thread."""
+    """Connections to one ledger file: one for each thread that reads, and one for whoever writes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._local = threading.local()
+        self._writer: sqlite3.Connection | None = None
+        self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()
         self._lock_path = path.with_name(path.name + ".lock")
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One durable transaction, alone among all processes; an exception undoes it."""
         with translated(self.path), self._alone():
-            connection = self.connection()
-            connection.execute("BEGIN IMMEDIATE")
+            if self._writer is None:
+                self._writer = self._connect()
+            self._writer.execute("BEGIN IMMEDIATE")
             try:
-                yield connection
+                yield self._writer
+                self._writer.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -77,15 +86,19 @@ class Database:
         """This thread's connection."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._local.connection = _connect(self.path)
+            connection = self._local.connection = self._connect()
         return connection
 
     def close(self) -> None:
-        """Close this thread's connection; others close with their threads."""
-        connection = getattr(self._local, "connection", None)
-        if connection is not None:
+        """Close every connection, of every thread. Whoever comes again opens a new one."""
+        for connection in list(self._open):
             connection.close()
-            del self._local.connection
+        self._writer, self._local = None, threading.local()
+
+    def _connect(self) -> _Connection:
+        connection = _connect(self.path)
+        self._open.add(connection)
+        return connection
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -125,16 +138,18 @@ def create(path: Path) -> None:
         connection.executescript(f"PRAGMA application_id = {APPLICATION_ID}; BEGIN; {SCHEMA} COMMIT;")
 
 
-def _connect(path: Path, *, check: bool = True) -> sqlite3.Connection:
+def _connect(path: Path, *, check: bool = True) -> _Connection:
     if not path.exists():
         raise CouldNotCheck(f"there is no ledger at {path}", hint="Make one with: tally init")
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=_Connection
+    )
     if check and connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         connection.close()
         raise NotAsRecorded(f"{path} is not a Tallystick ledger, or its first page is damaged")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA cache_size = -65536")
+    connection.execute("PRAGMA cache_size = -16384")
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
     return connection
 

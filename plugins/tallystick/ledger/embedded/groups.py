@@ -65,11 +65,12 @@ class GroupCommit(Generic[Item]):
     def _lead(self) -> None:
         group: list[_Ticket[Item]] = []
         items: list[Item] = []
-        with self._lock:
-            while self._waiting and len(items) + len(self._waiting[0].items) <= self._most:
-                group.append(self._waiting.popleft())
-                items += group[-1].items
         try:
+            with self._lock:
+                while self._waiting and len(items) + len(self._waiting[0].items) <= self._most:
+                    group.append(self._waiting[0])
+                    self._waiting.popleft()
+                    items += group[-1].items
             self._commit(items)
         finally:
             for ticket in group:

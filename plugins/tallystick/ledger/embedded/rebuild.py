@@ -52,13 +52,12 @@ def rebuild(path: Path, progress: Callable[[int], None] | None = None) -> Rebuil
     the blocks do not follow on one another or do not give the heads that were signed.
     """
     database = Database(path)
-    connection = database.connection()
-    # Temporary tables hide those of the same name, so that what appends a block also fills these.
-    for statement in SCHEMA.split(";"):
-        if any(f"TABLE {table} " in statement for table in DERIVED):
-            connection.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE"))
     try:
-        with database.writing():
+        with database.writing() as connection:
+            # Temporary tables hide those of the same name, so that what appends a block also fills these.
+            for statement in SCHEMA.split(";"):
+                if any(f"TABLE {table} " in statement for table in DERIVED):
+                    connection.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE"))
             blocks = _read_all(connection, progress)
             differences = {table: _differences(connection, table) for table in DERIVED}
             for table in DERIVED:

@@ -153,3 +153,31 @@ def test_an_interrupted_writer_leaves_nobody_waiting(host, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             ledger.submit_many(host.pipeline, calls)
     assert [outcome.position for outcome in ledger.submit_many(host.pipeline, calls)] == [0, 1]
+
+
+def test_closing_a_ledger_closes_what_every_thread_opened(host):
+    import threading
+    from pathlib import Path
+
+    def files() -> int:
+        return sum("ledger.db" in str(link.resolve()) for link in Path("/proc/self/fd").iterdir())
+
+    before = files()
+    ledger = open_embedded(host.directory)
+    opened, release = threading.Barrier(9), threading.Event()
+
+    def read() -> None:
+        assert ledger.height > 0
+        opened.wait()
+        release.wait()
+
+    threads = [threading.Thread(target=read) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    opened.wait()
+    assert files() >= before + 8
+    ledger.close()
+    assert files() == before
+    release.set()
+    for thread in threads:
+        thread.join()
