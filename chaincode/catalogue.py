@@ -9,6 +9,7 @@ from chaincode import canonical
 from chaincode.charter import contract as charter
 from chaincode.context import Context
 from chaincode.errors import Refusal
+from chaincode.host_limits import MAX_REQUEST
 from chaincode.provenance import contract as provenance
 
 Transaction = Callable[[Context, Any], Awaitable[Any]]
@@ -22,12 +23,14 @@ CONTRACTS: Final[Mapping[str, Mapping[str, Transaction]]] = {
 async def invoke(context: Context, contract: str, transaction: str, request: bytes) -> bytes:
     """Run one transaction on canonical JSON and return its result as canonical JSON.
 
-    Raises `Refusal` UNKNOWN_CONTRACT, UNKNOWN_TRANSACTION, NOT_CANONICAL, or the contract's own.
+    Raises `Refusal` UNKNOWN_CONTRACT, UNKNOWN_TRANSACTION, TOO_LARGE, NOT_CANONICAL, or the contract's own.
     """
     if contract not in CONTRACTS:
         raise Refusal("UNKNOWN_CONTRACT")
     if transaction not in CONTRACTS[contract]:
         raise Refusal("UNKNOWN_TRANSACTION")
+    if len(request) > MAX_REQUEST:
+        raise Refusal("TOO_LARGE", limit_bytes=MAX_REQUEST)
     try:
         value = canonical.decode(request)
     except canonical.NotCanonical:

@@ -22,7 +22,7 @@ class Caller:
 
 
 class Context(Protocol):
-    """One transaction's view of the ledger, within the limits of chaincode/limits.py."""
+    """One transaction's view of the ledger, within the limits of chaincode/host_limits.py."""
 
     @property
     def caller(self) -> Caller:

@@ -12,7 +12,7 @@ from typing import Any
 from chaincode import canonical
 from chaincode.context import Context
 from chaincode.errors import Refusal
-from chaincode.limits import MAX_RECORD
+from chaincode.host_limits import MAX_RECORD
 from chaincode.streams import Position, advance, key_of
 
 VERSION = 1

@@ -7,7 +7,7 @@ import threading
 import pytest
 from support import ledgers
 
-from chaincode import limits
+from chaincode import host_limits
 from tallystick.errors import InvalidInput, Refused
 from tallystick.ledger.port import Call
 from tallystick.proof.block import parse_block
@@ -59,9 +59,10 @@ class TestState:
         assert refused_code(probe, probing, "put", {key: "1"}) in ("INVALID_KEY", "FOREIGN_KEY")
 
     def test_a_value_above_the_limit_is_refused(self, probing):
-        probe(probing, "put", {"probe/a": "x" * limits.MAX_VALUE})
+        probe(probing, "put", {"probe/a": "x" * host_limits.MAX_VALUE})
         assert (
-            refused_code(probe, probing, "put", {"probe/a": "x" * (limits.MAX_VALUE + 1)}) == "INVALID_VALUE"
+            refused_code(probe, probing, "put", {"probe/a": "x" * (host_limits.MAX_VALUE + 1)})
+            == "INVALID_VALUE"
         )
 
     def test_a_transaction_scans_what_earlier_ones_of_its_block_left(self, probing):
@@ -80,25 +81,25 @@ class TestState:
 
     def test_a_request_above_the_limit_is_not_sent(self, probing):
         with pytest.raises(InvalidInput, match="Split the batch"):
-            probe(probing, "get", "x" * limits.MAX_REQUEST)
+            probe(probing, "get", "x" * host_limits.MAX_REQUEST)
 
 
 class TestEvents:
     def test_records_up_to_the_limit_are_kept_in_order(self, probing):
-        probe(probing, "emit", [limits.MAX_RECORD, 10, 20])
+        probe(probing, "emit", [host_limits.MAX_RECORD, 10, 20])
         (envelope,) = [
             envelope
             for block in probing.ledger.blocks()
             for envelope in parse_block(block.header, block.data).valid
         ]
-        assert [len(record) for record in envelope.records] == [limits.MAX_RECORD, 10, 20]
+        assert [len(record) for record in envelope.records] == [host_limits.MAX_RECORD, 10, 20]
 
     def test_a_record_above_the_limit_is_refused(self, probing):
-        assert refused_code(probe, probing, "emit", [limits.MAX_RECORD + 1]) == "TOO_LARGE"
+        assert refused_code(probe, probing, "emit", [host_limits.MAX_RECORD + 1]) == "TOO_LARGE"
 
     def test_an_event_above_the_limit_is_refused(self, probing):
-        count = limits.MAX_EVENT // limits.MAX_RECORD + 1
-        assert refused_code(probe, probing, "emit", [limits.MAX_RECORD] * count) == "TOO_LARGE"
+        count = host_limits.MAX_EVENT // host_limits.MAX_RECORD + 1
+        assert refused_code(probe, probing, "emit", [host_limits.MAX_RECORD] * count) == "TOO_LARGE"
 
 
 class TestRefusals:

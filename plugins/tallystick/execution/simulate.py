@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from chaincode import limits
+from chaincode import host_limits
 from chaincode.context import Caller, Context
 from chaincode.errors import Refusal
 
@@ -88,28 +88,28 @@ class _Recorder:
         return self._call.claimed_time
 
     async def get(self, key: str) -> bytes | None:
-        limits.check_key(key)
+        host_limits.check_key(key)
         found = self._snapshot.get(key)
         self.reads[key] = found[1] if found else None
         return found[0] if found else None
 
     async def put(self, key: str, value: bytes) -> None:
-        limits.check_write(self._call.contract, key, value)
+        host_limits.check_write(self._call.contract, key, value)
         self.writes[key] = value
 
     async def delete(self, key: str) -> None:
-        limits.check_write(self._call.contract, key, None)
+        host_limits.check_write(self._call.contract, key, None)
         self.writes[key] = None
 
     async def scan(self, start: str, end: str, limit: int) -> list[tuple[str, bytes]]:
-        limits.check_scan(start, end, limit)
+        host_limits.check_scan(start, end, limit)
         page = self._snapshot.scan(start, end, limit)
         self.scans.append(Scan(start, end, limit, page_digest(page)))
         return [(key, value) for key, value, _ in page]
 
     def emit(self, record: bytes) -> None:
         self._event_size += len(record)
-        limits.check_event(record, self._event_size)
+        host_limits.check_event(record, self._event_size)
         self.records.append(record)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from chaincode.catalogue import CONTRACTS, invoke
 from chaincode.errors import Refusal
+from chaincode.host_limits import MAX_REQUEST
 
 
 @pytest.mark.parametrize(
@@ -15,6 +16,7 @@ from chaincode.errors import Refusal
     [
         ("provenance", "read", b'{"id": 1}', "NOT_CANONICAL"),
         ("provenance", "read", b"", "NOT_CANONICAL"),
+        ("provenance", "read", b'"' + b"x" * MAX_REQUEST + b'"', "TOO_LARGE"),
         ("provenance", "erase", b"{}", "UNKNOWN_TRANSACTION"),
         ("governance", "read", b"{}", "UNKNOWN_CONTRACT"),
     ],

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from chaincode import canonical, limits
+from chaincode import canonical, host_limits
 from chaincode.context import Caller
 from tallystick.errors import InvalidInput
 from tallystick.execution import simulate
@@ -58,9 +58,9 @@ def propose(identity: Identity, origin: str, call: Call, time_ms: int) -> Signed
         request = canonical.encode(call.request)
     except canonical.NotCanonical as error:
         raise InvalidInput(f"{call.contract}.{call.transaction}: {error}") from None
-    if len(request) > limits.MAX_REQUEST:
+    if len(request) > host_limits.MAX_REQUEST:
         raise InvalidInput(
-            f"{call.contract}.{call.transaction}: a request of more than {limits.MAX_REQUEST:,} bytes",
+            f"{call.contract}.{call.transaction}: a request of more than {host_limits.MAX_REQUEST:,} bytes",
             hint="Split the batch.",
         )
     data = _encode(
