@@ -45,11 +45,13 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class StoredObject:
-    """What `Store.add_file` stored; ``referenced`` if only by its path, because it was too big to copy."""
+    """What `Store.add_file` stored; ``referenced`` if only by its path, because it was too big to copy;
+    ``new`` if the store did not have it before."""
 
     digest: str
     size: int
     referenced: bool = False
+    new: bool = True
 
 
 class Store:
@@ -70,24 +72,29 @@ class Store:
         """The directory that holds everything."""
         return self._root
 
-    def add_file(self, path: Path, progress: Progress | None = None) -> StoredObject:
+    def add_file(
+        self, path: Path, progress: Progress | None = None, *, may_refer: bool = True
+    ) -> StoredObject:
         """Store the file at ``path``: cloned where the file system can, else copied, else referred to.
 
-        The digest is that of the stored bytes, so a file that changes meanwhile does no harm.
-        Raises `InvalidInput` for what is not a readable file and `CouldNotCheck` when the store cannot
-        be written.
+        The digest is that of the stored bytes, so a file that changes meanwhile does no harm. Without
+        ``may_refer`` it is never only referred to: for a file that will not stay. Raises `InvalidInput`
+        for what is not a readable file and `CouldNotCheck` when the store cannot be written.
         """
         with _open_regular(path) as source:
             size = os.fstat(source.fileno()).st_size
             with self._receive() as incoming:
                 if _clone(source.fileno(), incoming.fileno):
                     digest, size = _digest(incoming.fileno, progress)
-                elif size > self._copy_limit or not self._has_room(size):
+                elif may_refer and (size > self._copy_limit or not self._has_room(size)):
                     return self._refer(path, source, progress)
+                elif not self._has_room(size):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 else:
                     digest, size = _digest(source.fileno(), progress, incoming.fileno)
+                new = not self._has(digest)
                 incoming.publish(self._place(digest))
-        return StoredObject(digest, size)
+        return StoredObject(digest, size, new=new)
 
     def add_bytes(self, data: bytes) -> str:
         """Store ``data``; its digest. Raises `CouldNotCheck` when the store cannot be written."""
@@ -98,14 +105,14 @@ class Store:
         return digest
 
     def add_folder(self, path: Path, progress: Progress | None = None) -> str:
-        """Store every file under ``path``; the digest of their manifest. Empty directories are left out.
+        """Store a copy of every file under ``path``; the digest of their manifest, without empty directories.
 
         Raises `InvalidInput` for links and for names that are not UTF-8, and as `add_file` does.
         """
         names = sorted(_names(path), key=lambda name: name.encode())
         files = []
         for name in names:
-            stored = self.add_file(path / name, progress)
+            stored = self.add_file(path / name, progress, may_refer=False)
             files.append({"path": name, "sha256": stored.digest, "size": stored.size})
         return self.add_bytes(canonical.encode({"files": files, "v": 1}))
 
@@ -244,10 +251,14 @@ class Store:
             document = canonical.encode({"path": str(path.resolve()), "size": size})
         except canonical.NotCanonical:
             raise InvalidInput("a file's name is not UTF-8", hint="Rename it and try again.") from None
-        place = self._place(digest)
+        place, new = self._place(digest), not self._has(digest)
         private_directory(place.parent)
         write_atomic(_reference(place), document, 0o400)
-        return StoredObject(digest, size, referenced=True)
+        return StoredObject(digest, size, referenced=True, new=new)
+
+    def _has(self, digest: str) -> bool:
+        place = self._place(digest)
+        return os.path.lexists(place) or os.path.lexists(_reference(place))
 
     def _has_room(self, size: int) -> bool:
         space = os.statvfs(self._root)

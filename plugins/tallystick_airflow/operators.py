@@ -8,7 +8,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import Asset, BaseOperator, TriggerRule
@@ -16,7 +15,6 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTerminated
 
 from tallystick.clients.provenance import Reference, Requests
 from tallystick.errors import InvalidInput
-from tallystick.files import private_directory
 from tallystick_airflow.hook import TallystickHook
 from tallystick_airflow.outcomes import record_once, task_of
 
@@ -85,13 +83,15 @@ class TallystickIngestOperator(TallystickOperator):
         self.policy = str(policy)
 
     def step(self, workspace: Workspace, requests: Requests, context: Context) -> Value:
+        from tallystick.steps.incoming import incoming_folder
         from tallystick.steps.ingest import ingest
 
         if self.write is None:
             return ingest(workspace, requests, Path(self.path), Path(self.policy)).value()
-        incoming = private_directory(workspace.settings.home / "incoming")
-        with TemporaryDirectory(dir=incoming) as folder:
-            return ingest(workspace, requests, self.write(Path(folder)), Path(self.policy)).value()
+        with incoming_folder(workspace.settings.home) as folder:
+            source = self.write(folder)
+            # The folder goes away: the store must have its copy, a reference would lead nowhere.
+            return ingest(workspace, requests, source, Path(self.policy), may_refer=False).value()
 
 
 class TallystickScreenOperator(TallystickOperator):

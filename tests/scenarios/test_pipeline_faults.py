@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +41,37 @@ def test_a_file_that_cannot_be_read_is_named_and_nothing_is_recorded(bench: Benc
     with pytest.raises(InvalidInput, match='column "code"'):
         ingest(bench.w, requests("ingest"), *bench.files("nameless", data=nameless))
     assert bench.w.ledger.height == before
+
+
+def test_of_a_file_that_is_refused_the_store_keeps_nothing_but_what_it_had(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def has(csv: Path) -> bool:
+        digest = sha256(csv.read_bytes()).hexdigest()
+        return (bench.w.store.root / digest[:2] / digest[2:]).exists()
+
+    nameless = rows(seed=77)
+    nameless[7][0] = ""
+    csv, yaml = bench.files("kept-out", data=nameless)
+    with pytest.raises(InvalidInput, match='column "code"'):
+        ingest(bench.w, requests("ingest"), csv, yaml)
+    assert not has(csv)
+    bench.w.store.add_file(csv)  # somebody else's object by now
+    with pytest.raises(InvalidInput, match='column "code"'):
+        ingest(bench.w, requests("ingest"), csv, yaml)
+    assert has(csv)
+    csv, yaml = bench.files("kept-out", data=rows(seed=78))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise Refused("no", code="FORBIDDEN")
+
+    monkeypatch.setattr(type(bench.w.provenance), "register_dataset", refuse)
+    with pytest.raises(Refused):
+        ingest(bench.w, requests("ingest"), csv, yaml)
+    assert not has(csv)
+    monkeypatch.undo()
+    ingest(bench.w, requests("ingest"), csv, yaml)
+    assert has(csv)
 
 
 def test_an_identifier_stops_the_pipeline_after_it_is_recorded(bench: Bench) -> None:

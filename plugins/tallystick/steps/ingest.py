@@ -59,19 +59,39 @@ def ingest(
     *,
     parents: Sequence[Reference] = (),
     progress: Progress | None = None,
+    may_refer: bool = True,
 ) -> Ingested:
     """Register the file ``source`` as the next version of the dataset that the policy names.
 
     Where the latest version is of the same bytes, policy and parents, its use is recorded instead.
-    ``progress`` is told how many more bytes are copied. Raises `InvalidInput` (`PolicyError`) before
-    anything is recorded, and whatever the ledger says.
+    ``progress`` is told how many more bytes are copied; ``may_refer`` is as for `Store.add_file`. Raises
+    `InvalidInput` (`PolicyError`) before anything is recorded, and whatever the ledger says; of a file that
+    is refused the store keeps nothing.
     """
     policy = load_policy(policy_path)
     check_columns(policy, source)
-    stored = w.store.add_file(source, progress)
-    table = _read(w.store.path(stored.digest), source, policy)
+    stored = w.store.add_file(source, progress, may_refer=may_refer)
+    try:
+        table = _read(w.store.path(stored.digest), source, policy)
+    except BaseException:
+        _let_go(w, stored)
+        raise
     w.store.add_bytes(policy.canonical)
-    taken = _Taken(policy, stored, table, tuple(parents))
+    try:
+        return _recorded(w, requests, _Taken(policy, stored, table, tuple(parents)))
+    except Refused:
+        _let_go(w, stored)
+        raise
+
+
+def _let_go(w: Workspace, stored: StoredObject) -> None:
+    """Delete the copy that no record names: no erasure would ever reach it."""
+    if stored.new:
+        w.store.delete(stored.digest)
+
+
+def _recorded(w: Workspace, requests: Requests, taken: _Taken) -> Ingested:
+    policy = taken.policy
     for attempt in range(ATTEMPTS):
         latest = _latest(w, policy.name)
         if latest is not None and _same(w, latest, taken):

@@ -86,7 +86,7 @@ def remove_data_docs(store: Store, result: str) -> bool:
 
 def _keep_docs(store: Store, outcome: ValidationOutcome) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        page = store.add_file(write_data_docs(outcome, Path(folder)))
+        page = store.add_file(write_data_docs(outcome, Path(folder)), may_refer=False)
     place = _docs_place(store, outcome.digest)
     private_directory(place.parent)
     write_atomic(place, page.digest.encode(), 0o400)

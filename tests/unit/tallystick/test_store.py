@@ -180,6 +180,31 @@ def test_without_room_a_file_is_referred_to(
     assert store.add_file(source).referenced
 
 
+def test_what_will_not_stay_is_copied_or_refused_but_never_referred_to(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "objects", copy_limit=0)
+    assert not store.add_file(source, may_refer=False).referenced
+    source.write_bytes(b"other bytes")
+    monkeypatch.setattr(Store, "_has_room", lambda *_: False)
+    with pytest.raises(CouldNotCheck, match="No space left"):
+        store.add_file(source, may_refer=False)
+    with pytest.raises(CouldNotCheck, match="No space left"):
+        store.add_folder(source.parent)
+    assert len(objects(tmp_path)) == 1
+
+
+def test_the_store_says_what_it_had_before(tmp_path: Path, source: Path) -> None:
+    store = Store(tmp_path / "objects")
+    assert store.add_file(source).new
+    assert not store.add_file(source).new
+    assert not Store(tmp_path / "objects", copy_limit=0).add_file(source).new
+    source.write_bytes(b"other bytes")
+    referring = Store(tmp_path / "objects", copy_limit=0)
+    assert referring.add_file(source).new
+    assert not referring.add_file(source).new
+
+
 def test_a_changed_reference_is_found(tmp_path: Path, source: Path) -> None:
     store = Store(tmp_path / "objects", copy_limit=0)
     digest = store.add_file(source).digest
