@@ -28,8 +28,10 @@ def add(adder: Adder) -> None:
     check = policy.command("check", _check, "read a policy and say what is wrong with it")
     check.add_argument("policy", type=Path, metavar="POLICY")
     check.add_argument("--data", type=Path, help="also check that this file has the policy's columns")
-    retire = adder.command("retire", _retire, "record that a dataset, run or model is no longer to be used")
-    retire.add_argument("id", metavar="ID", help="what `tally show` takes")
+    retire = adder.command("retire", _retire, "record that something is no longer to be used")
+    retire.add_argument(
+        "id", metavar="ID", help="a dataset, screening, validation, intent, run or model, as for `tally show`"
+    )
     retire.add_argument("--reason", required=True, help="why; it stays on the ledger for ever")
     retire.add_argument(
         "--erase",
@@ -92,13 +94,18 @@ def _retire(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
     state = "erased" if arguments.erase else "retired"
     with wiring.open_workspace(settings) as workspace:
         # First the record, then the deed: an erasure that nobody knows of looks like a loss.
-        recorded = workspace.provenance.retire(
-            Request(f"retire-{secrets.token_hex(16)}"),
-            subject=Reference(record.id, record.digest),
-            state=state,
-            reason=arguments.reason,
-        )
-        screen.line(f"Recorded in block {recorded.receipt.block:,}: {title(record.id)} is {state}.")
+        retirement = workspace.provenance.read(record.id)["retirement"]
+        if arguments.erase and retirement is not None and retirement["state"] == "erased":
+            block = None
+            screen.line(f"{title(record.id)} was recorded as erased before; what is left of it goes now.")
+        else:
+            block = workspace.provenance.retire(
+                Request(f"retire-{secrets.token_hex(16)}"),
+                subject=Reference(record.id, record.digest),
+                state=state,
+                reason=arguments.reason,
+            ).receipt.block
+            screen.line(f"Recorded in block {block:,}: {title(record.id)} is {state}.")
         removed = erase(workspace, record.body, derived, others) if arguments.erase else 0
     if arguments.erase:
         screen.line(f"Removed {count(removed, 'file')}, and its key is destroyed.")
@@ -108,7 +115,7 @@ def _retire(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
         {
             "id": record.id,
             "state": state,
-            "block": recorded.receipt.block,
+            "block": block,
             "objects_removed": removed,
             "key_destroyed": arguments.erase,
         }
