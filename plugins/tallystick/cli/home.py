@@ -111,11 +111,11 @@ def _rebuild(arguments: argparse.Namespace, settings: Settings, screen: Screen) 
     from tallystick import wiring
     from tallystick.reports.index import rebuild_index
 
-    with open_ledger(settings) as ledger:
-        height = ledger.height
-    with screen.progress("reading blocks", height) as advance:
+    # The ledger is opened afterwards: what opening it needs may be what has to be made again.
+    with screen.progress("reading blocks") as advance:
         rebuilt = wiring.rebuild(settings, advance)
-    with open_ledger(settings) as ledger, screen.progress("reading blocks into the index", height) as advance:
+    indexing = screen.progress("reading blocks into the index", rebuilt.blocks)
+    with open_ledger(settings) as ledger, indexing as advance:
         index = rebuild_index(settings.index, ledger, advance)
     tables = {**rebuilt.differences, **{f"index {table}": count for table, count in index.items()}}
     changed = [table for table, count in rebuilt.differences.items() if count]

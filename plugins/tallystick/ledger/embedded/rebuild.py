@@ -49,10 +49,13 @@ def rebuild(path: Path, progress: Callable[[int], None] | None = None) -> Rebuil
     """Make state, tree, transaction ids and head of the ledger at ``path`` again; writers wait meanwhile.
 
     ``progress`` is told how many blocks were read. Raises `NotAsRecorded`, and changes nothing, where
-    the blocks do not follow on one another or do not give the heads that were signed.
+    the blocks do not follow on one another or do not give the heads that were signed, or the file is
+    damaged; `CouldNotCheck` where it is missing or cannot be used.
     """
     database = Database(path)
     try:
+        with database.reading():
+            pass  # a ledger that is not there is said so before anything is locked
         with database.writing() as connection:
             # Temporary tables hide those of the same name, so that what appends a block also fills these.
             for statement in SCHEMA.split(";"):

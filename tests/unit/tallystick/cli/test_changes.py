@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tallystick import wiring
 from tallystick.cli import main
+from tallystick.clients.provenance import Provenance, Request
+from tallystick.errors import CouldNotCheck
 from tallystick.settings import Settings
+from tallystick.store import Store
 
 
 def test_init_makes_one_organisation(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,6 +37,28 @@ def test_rebuild_puts_a_changed_state_right_and_says_so(
     assert differences["hashes"] > 0
     assert main(["rebuild"]) == 0
     assert main(["show", "people"]) == 0
+
+
+@pytest.mark.parametrize("table", ["head", "state", "transactions", "hashes"])
+def test_rebuild_makes_a_derived_table_again_that_was_lost(
+    table: str, home: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with sqlite3.connect(home.home / "ledger.db") as connection:
+        rows = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        connection.execute(f"DELETE FROM {table}")
+    assert main(["rebuild", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["differences"][table] == rows > 0
+    assert main(["rebuild"]) == 0
+    assert main(["show", "people"]) == 0
+
+
+def test_rebuild_of_a_file_that_is_no_ledger_says_so(
+    home: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home.home / "ledger.db").write_bytes(b"not a database" * 1000)
+    assert main(["rebuild"]) == 1
+    assert "ledger.db" in capsys.readouterr().err
 
 
 def test_rebuild_changes_nothing_where_a_block_was_changed(
@@ -89,6 +115,54 @@ def test_retire_stands_in_the_history(home: Settings, capsys: pytest.CaptureFixt
     assert "RETIRED" in shown
     assert "superseded" in shown
     assert main(["retire", "people", "--reason", "again"]) == 1
+
+
+def test_an_erasure_that_was_stopped_after_its_record_is_finished(
+    home: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    objects = Store(home.objects)
+    digest = objects.add_bytes(b"age,cost\n40,10\n")
+    with wiring.open_workspace(home) as w:
+        _register_second(w.provenance, digest, w.keyring.create("people").key_id)
+
+    def stop(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    erase = ["retire", "people/2", "--reason", "the subjects asked for it", "--erase", "--json"]
+    with monkeypatch.context() as killed:
+        killed.setattr("tallystick.steps.erasure.erase", stop)
+        assert main(erase) == 130
+    assert objects.verify(digest)
+    capsys.readouterr()
+    assert main(erase) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["block"], told["objects_removed"], told["key_destroyed"]) == (None, 1, True)
+    with pytest.raises(CouldNotCheck):
+        objects.verify(digest)
+    assert main(["retire", "people/2", "--reason", "again"]) == 1
+    assert "RETIRED" in capsys.readouterr().err
+
+
+def _register_second(door: Provenance, digest: str, key: str) -> None:
+    plain = {"sha256": digest}
+    table = {
+        "scheme": "tallystick-table-v1",
+        "root": "b" * 64,
+        "rows": 1,
+        "nonce": "c" * 64,
+        "key": key,
+    }
+    door.register_dataset(
+        Request("second"),
+        name="people",
+        version=2,
+        files=[(plain, 15, False)],
+        table=table,
+        schema=plain,
+        source="made up",
+        licence="CC0",
+        policy={"sha256": "a" * 64},
+    )
 
 
 def test_only_a_dataset_can_be_erased(home: Settings, capsys: pytest.CaptureFixture[str]) -> None:
