@@ -40,7 +40,7 @@ class Reporter:
 
         detail = {"error": type(error).__name__}
         if isinstance(error, TallystickError):
-            detail |= {"message": error.message, "hint": error.hint}
+            detail |= {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
         self._task(task_instance, "failed", detail)
 
     def finish(self, run: DagRun) -> None:

@@ -5,7 +5,10 @@ JSON for each event goes to standard output, everything that Airflow prints into
 
     {"event": "task", "dag": …, "run": …, "task": …, "state": "running", "detail": null}
     {"event": "task", …, "state": "success", "detail": {what the step returned}}
+    {"event": "task", …, "state": "failed", "detail": {"error": …, "message": …, "hint": …, "exit_code": …}}
     {"event": "dag", "dag": …, "run": …, "state": "success"}
+
+Where the error is none of ours the detail has only ``error``, its class.
 
 Exits 0 if every DAG succeeded, 1 if one failed, 2 for a DAG that is not there and 4 for a fault of ours; then
 the last line is ``{"event": "error", "message": …, "log": PATH}``.

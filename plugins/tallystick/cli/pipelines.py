@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -47,10 +48,10 @@ class _Pipelines:
 
     @property
     def exit_code(self) -> int:
-        """0 where every pipeline succeeded, else what its first failure stands for."""
+        """0 where every pipeline succeeded, else what its first failure stands for; 1 wins over others."""
         if self.failures:
-            kinds = {"InvalidInput": 2, "PolicyError": 2, "CouldNotCheck": 3}
-            return kinds.get((self.failures[0]["detail"] or {}).get("error", ""), 1)
+            codes = [int((failure["detail"] or {}).get("exit_code", 1)) for failure in self.failures]
+            return 1 if 1 in codes else codes[0]
         return 0 if all(state == "success" for state in self.states.values()) else 1
 
     def value(self) -> dict[str, Any]:
@@ -184,10 +185,13 @@ def _events(settings: Settings, dags: tuple[str, ...], conf: dict[str, Any]) -> 
         "TALLYSTICK_STATE": str(settings.state_dir),
         "GX_ANALYTICS_ENABLED": "false",
     }
-    with subprocess.Popen(
-        _command(dags, conf), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as child:
-        complaint = deque[str](maxlen=1)
+    # Complaints go into a file: a pipe that nobody empties meanwhile would stop the child when it is full.
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as complaints,
+        subprocess.Popen(
+            _command(dags, conf), env=environment, stdout=subprocess.PIPE, stderr=complaints, text=True
+        ) as child,
+    ):
         ended = False
         try:
             for line in child.stdout or ():
@@ -199,12 +203,13 @@ def _events(settings: Settings, dags: tuple[str, ...], conf: dict[str, Any]) -> 
                     )
                 ended = ended or event["event"] == "dag"
                 yield event
-            complaint.extend(child.stderr or ())
+            child.wait()
         finally:
             if child.poll() is None:
                 child.terminate()
+        complaints.seek(0)
+        said = "".join(deque(complaints, maxlen=1)).strip()
     if not ended:
-        said = "".join(complaint).strip()
         raise TallystickError(
             f"the process that runs the pipelines ended with code {child.returncode}: {said}",
             hint=f"See why in {settings.airflow / 'logs'}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -56,29 +57,43 @@ def test_a_task_is_told_by_the_records_it_made(
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [("CheckFailed", 1), ("InvalidInput", 2), ("PolicyError", 2), ("CouldNotCheck", 3), ("KeyError", 1)],
+    [("CheckFailed", 1), ("PolicyError", 2), ("TallystickError", 4), ("SomeNewError", 3), ("KeyError", None)],
 )
 def test_a_failure_is_told_with_its_hint_and_code(
     error: str,
-    code: int,
+    code: int | None,
     home: Settings,
     directory: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     detail = {"error": error, "message": "1 of 24 expectations failed", "hint": "Correct the data."}
+    if code is not None:
+        detail["exit_code"] = code
     events = [
         task("validate", "failed", detail),
         task("train", "upstream_failed"),
         task("record", "failed", {"error": "PipelineFailed"}),
         ended("failed"),
     ]
-    assert run_with(monkeypatch, events, directory) == code
+    assert run_with(monkeypatch, events, directory) == (code or 1)
     out = capsys.readouterr().out
     assert "1 of 24 expectations failed" in out
     assert "Correct the data." in out
     assert "upstream_failed" in out
     assert "PipelineFailed" not in out
+
+
+@pytest.mark.parametrize(("codes", "code"), [((3, 1), 1), ((3, 2), 3), ((2, 3), 2)])
+def test_of_several_failures_refused_wins_and_else_the_first(
+    codes: tuple[int, int],
+    code: int,
+    home: Settings,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failed = [task("ingest", "failed", {"error": "E", "exit_code": each}) for each in codes]
+    assert run_with(monkeypatch, [*failed, ended("failed")], directory) == code
 
 
 def test_the_json_has_pipelines_records_and_failures(
@@ -107,4 +122,17 @@ def test_the_childs_own_error_names_its_log(home: Settings, monkeypatch: pytest.
     assert "runner.log" in caught.value.hint
     monkeypatch.setattr(pipelines, "_command", lambda *_: ["/bin/false"])
     with pytest.raises(TallystickError, match="code 1"):
+        list(pipelines._events(home, ("x",), {}))
+
+
+def test_a_child_that_complains_a_lot_does_not_stop_both(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # More than a pipe holds, before the first event.
+    code = "import sys; sys.stderr.write('x' * 300_000 + '\\nlast words\\n'); sys.stderr.flush(); "
+    event = f"print({json.dumps(ended('success'))!r})"
+    monkeypatch.setattr(pipelines, "_command", lambda *_: [sys.executable, "-c", code + event])
+    assert [each["event"] for each in pipelines._events(home, ("x",), {})] == ["dag"]
+    monkeypatch.setattr(pipelines, "_command", lambda *_: [sys.executable, "-c", code])
+    with pytest.raises(TallystickError, match="code 0: last words"):
         list(pipelines._events(home, ("x",), {}))
