@@ -14,12 +14,12 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from tallystick.cli import data, home, pipelines, proofs, records, verification
 from tallystick.cli.command import Adder, Command
 from tallystick.cli.screen import Screen
-from tallystick.errors import TallystickError
+from tallystick.errors import InvalidInput, TallystickError
 from tallystick.settings import Settings
 
 INTERNAL: Final = 4
@@ -31,10 +31,14 @@ _GROUPS: Final = (home, pipelines, data, records, proofs, verification)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The entry of `tally`; returns the exit code and never raises."""
+    given = sys.argv[1:] if argv is None else argv
     try:
-        arguments = _parser().parse_args(argv)
-    except SystemExit as stopped:  # argparse: 0 after --help, 2 after an error it has told
-        return stopped.code if isinstance(stopped.code, int) else 2
+        arguments = _parser().parse_args(given)
+    except SystemExit:  # argparse, after --help
+        return 0
+    except InvalidInput as error:
+        screen = Screen.standard(as_json="--json" in given)
+        return _told(screen, error.message, error.hint, "InvalidInput", error.exit_code)
     screen = Screen.standard(as_json=arguments.json)
     try:
         settings = Settings.from_environment()
@@ -94,8 +98,15 @@ def _keep_traceback(settings: Settings, error: BaseException) -> Path:
     return Path(os.devnull)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Raises what argparse would print, so that it is told as any other error is. Subcommands inherit it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InvalidInput(f"{self.prog}: {message}", hint=self.format_usage().strip())
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="tally",
         description="Audited pipelines on a ledger that anyone can verify.",
         epilog="Start with: tally demo. Exit codes: 0 done or verified, 1 refused or not as recorded,"

@@ -193,6 +193,24 @@ def test_an_error_is_json_too(directory: Path, capsys: pytest.CaptureFixture[str
     assert error["hint"] == "Make one with: tally init"
 
 
+@pytest.mark.parametrize("argv", [["log", "--limit", "many"], ["show"], ["nosuch"]])
+def test_a_wrong_command_line_is_json_too(
+    argv: list[str], directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*argv, "--json"]) == 2
+    told = capsys.readouterr()
+    error = json.loads(told.out)["error"]
+    assert (error["kind"], error["exit"]) == ("InvalidInput", 2)
+    assert error["hint"].startswith("usage: tally")
+    assert main(argv) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_help_is_no_error(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["log", "--help", "--json"]) == 0
+    assert "newest first" in capsys.readouterr().out
+
+
 def test_a_fault_of_ours_is_one_line_and_keeps_no_value(
     empty_home: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
