@@ -41,9 +41,13 @@ class Record:
 
     @property
     def streams(self) -> dict[str, dict[str, int]]:
-        """Its number and time in each stream, its own stream first."""
+        """Its number and time in each stream: that of its own name first, that of its pipeline last."""
         streams: dict[str, dict[str, int]] = self.value["streams"]
-        return streams
+        own = f"{self.kind}:{subject_of(self.kind, self.id, self.body)}"
+        # A record is canonical JSON, which has its streams by name.
+        return dict(
+            sorted(streams.items(), key=lambda item: (item[0] != own, item[0].startswith("pipeline:")))
+        )
 
     @property
     def leaf_bytes(self) -> bytes:

@@ -77,6 +77,16 @@ def test_show_draws_history_proof_and_lineage(capsys: pytest.CaptureFixture[str]
     assert "\x1b" not in out
 
 
+def test_the_history_of_a_run_is_its_own_and_that_of_a_check_its_datasets(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # What refers to the run stands there too.
+    history = answer(capsys, "show", RUN_ID)["history"]
+    assert [record["kind"] for record in history] == ["run", "model"]
+    history = answer(capsys, "show", "validation/request-validate")["history"]
+    assert [record["kind"] for record in history] == ["dataset", "screening", "validation", "intent", "run"]
+
+
 def test_show_says_where_a_record_came_from(capsys: pytest.CaptureFixture[str]) -> None:
     shown = answer(capsys, "show", "risk")
     assert {"from": "model/risk/1", "field": "run", "to": f"run/{RUN_ID}"} in shown["came_from"]

@@ -168,3 +168,19 @@ def test_every_kind_has_a_summary_in_words(ledger: Ledger, tmp_path: Path) -> No
     assert said["run"] == "MLflow run 1f0e1f0e1f0e, 3 files sealed"
     assert said["pipeline"] == "healthcare_risk success, 1 of 1 task succeeded"
     assert title(f"run/{RUN_ID}") == "1f0e1f0e1f0e"
+
+
+@pytest.mark.parametrize(
+    ("record_id", "streams"),
+    [
+        (f"run/{RUN_ID}", [f"run:{RUN_ID}", "dataset:people", "pipeline:healthcare_risk"]),
+        ("model/risk/1", ["model:risk", "pipeline:healthcare_risk"]),
+        ("screening/request-screen", ["dataset:people", "pipeline:healthcare_risk"]),
+        ("pipeline/request-record", ["pipeline:healthcare_risk"]),
+    ],
+)
+def test_a_records_own_stream_comes_first_and_its_pipelines_last(
+    record_id: str, streams: list[str], ledger: Ledger, tmp_path: Path
+) -> None:
+    with open_index(tmp_path / "index.db", ledger) as index:
+        assert list(index.find(record_id).streams) == streams
