@@ -69,7 +69,7 @@ def _units(table: pa.Table, policy: DatasetPolicy, together: Indices) -> Indices
         return together
     groups = _codes(table[policy.split.column or ""])
     if not policy.split.equal_covariates_together:
-        return groups
+        return _by_first_row(groups)
     # Groups that share a row's features are one, and so on through all that hang together.
     from scipy.sparse import coo_array  # type: ignore[import-untyped]
     from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
@@ -78,7 +78,13 @@ def _units(table: pa.Table, policy: DatasetPolicy, together: Indices) -> Indices
     edges = (np.ones(len(groups), np.int8), (groups, together + size))
     nodes = size + int(together.max()) + 1
     parts = connected_components(coo_array(edges, shape=(nodes, nodes)), directed=False)[1]
-    return np.asarray(parts[groups], np.int64)
+    return _by_first_row(parts[groups])
+
+
+def _by_first_row(labels: npt.NDArray[np.integer]) -> Indices:
+    """The labels as numbers in the order in which they first occur, whatever numbered them before."""
+    first, at = np.unique(labels, return_index=True, return_inverse=True)[1:]
+    return np.argsort(np.argsort(first))[at].astype(np.int64)
 
 
 def _held_out(units: Indices, usable: Indices, policy: DatasetPolicy) -> Fold:

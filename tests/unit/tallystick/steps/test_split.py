@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaincode import canonical
 from tallystick.errors import InvalidInput
 from tallystick.policy import DatasetPolicy
 from tallystick.steps.features import equal_covariates, feature_frame
-from tallystick.steps.split import all_rows, split
+from tallystick.steps.split import _by_first_row, all_rows, split
 
 BASE = {
     "name": "claims",
@@ -97,6 +98,31 @@ def test_groups_and_what_hangs_together_through_equal_covariates_stay_on_one_sid
         sides_of = [{groups[row] for row in part} for part in (fold.training, fold.evaluation)]
         assert not sides_of[0] & sides_of[1]
         assert any({"a", "b"} <= side for side in sides_of)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_groups_are_drawn_in_the_order_of_their_first_rows(together: bool) -> None:
+    """As docs/formats/run-record.md says, whatever the groups are called and however they are tied."""
+    names = [*"gcabdefh", *"hgfedcba"]
+    by_group = policy(kind="group", column="g", test_fraction=0.4, equal_covariates_together=together)
+    a = list(range(16))
+    a[9] = a[2]  # ties the groups g and a
+    tied = {"a": "g"} if together else {}
+    units = [tied.get(name, name) for name in names]
+    order = list(dict.fromkeys(units))
+    seed = int(canonical.digest(canonical.encode(["tallystick-split-v1", 7])), 16)
+    draws = np.random.PCG64(seed).random_raw(len(order))
+    held: list[str] = []
+    left = 7
+    for at in np.argsort(draws, kind="stable").tolist():
+        if units.count(order[at]) <= left:
+            held.append(order[at])
+            left -= units.count(order[at])
+    assert sides(table(a, g=names), by_group)[1] == [row for row, unit in enumerate(units) if unit in held]
+
+
+def test_units_are_numbered_by_their_first_row_whoever_labelled_them() -> None:
+    assert _by_first_row(np.array([5, 2, 5, 9, 2, 0])).tolist() == [0, 1, 0, 2, 1, 3]
 
 
 def test_time_with_a_fraction_holds_the_last_rows_out() -> None:
