@@ -92,6 +92,18 @@ def test_every_public_function_of_the_law_and_of_proof_says_what_it_does() -> No
     assert silent == []
 
 
+def test_every_relative_link_of_a_page_leads_to_a_file() -> None:
+    links = [
+        (name, target)
+        for name in files()
+        if name.endswith(".md")
+        for target in re.findall(r"\]\(<?([^)#\s>]+)", text_of(name))
+        if not re.match(r"[a-z]+:", target)
+    ]
+    assert len(links) > 50
+    assert [(name, target) for name, target in links if not ((ROOT / name).parent / target).exists()] == []
+
+
 def test_no_file_is_too_long() -> None:
     long = {name: count for name in python_files("") if (count := text_of(name).count("\n")) > MOST_LINES}
     assert long == {}

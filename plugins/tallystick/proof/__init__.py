@@ -11,4 +11,7 @@ trust                whose signatures count (C2SP tlog-policy)
 tlog_proof           one leaf is under a signed head (C2SP tlog-proof)
 consistency_proof    a later signed head extends an earlier one
 sorted_tree          sets whose presence and absence can be proven; sorted_proof has the files
+block                blocks of a ledger, read strictly
+leaves               the leaves of the log: of a block, of a transaction, of a record
+membership           who a signer is: certificates, roles, revocation, signatures
 """
