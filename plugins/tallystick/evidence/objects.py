@@ -82,6 +82,8 @@ class Objects:
             return None
         try:
             files = {item["path"]: item["sha256"] for item in manifest["files"]}
+            if any(type(text) is not str for pair in files.items() for text in pair):
+                raise TypeError
         except (KeyError, TypeError):
             findings.add(CHANGED, f"{what}: not the manifest of a folder")
             return None

@@ -108,9 +108,10 @@ class Replay:
             try:
                 record = canonical.decode(data)
                 kind, record_id = str(record["kind"]), str(record["id"])
+                origin = record["body"]["origin"] if kind == "charter" else envelope.proposal["origin"]
             except (canonical.NotCanonical, KeyError, TypeError):
                 raise BadBlock(number, "holds a record that is none") from None
-            if kind == "charter" and record["body"]["origin"] != envelope.proposal["origin"]:
+            if origin != envelope.proposal["origin"]:
                 raise BadBlock(number, "the charter is that of another ledger")
             self.records += 1
             if self._keep(kind, record_id):
