@@ -200,8 +200,8 @@ def verify(
     """Verify the ledger and all that its records speak of, or only the record ``only``.
 
     ``since`` is a kept checkpoint, ``trust`` a C2SP tlog-policy, both as text. The head is remembered
-    outside the home where nothing contradicts it, and what a whole verification found is kept for
-    `tally status` and the dashboard. Raises `InvalidInput` for texts that are neither.
+    outside the home where nothing contradicts it. What a whole verification found, or that the file was
+    refused, is kept for `tally status` and the dashboard. Raises `InvalidInput` for texts that are neither.
     """
     from tallystick import heads
     from tallystick.evidence.report import CHANGED, Report, Subject
@@ -233,7 +233,9 @@ def verify(
             )
             height = stored.height
     except NotAsRecorded as error:
-        return Report.of([Subject("ledger", str(path), CHANGED, error.message)], witnessed=False)
+        refused = Report.of([Subject("ledger", str(path), CHANGED, error.message)], witnessed=False)
+        keep_verification(settings.home, refused.value(), 0)
+        return refused
     if report.exit_code != 1:
         ledger = _open_embedded(settings)
         heads.remember_head(settings.state_dir, ledger.checkpoint(), ledger.consistency_proof)
@@ -258,14 +260,17 @@ def _off_chain(settings: Settings) -> OffChain:
         policy = stored_policy(store, policy_digest)
         return fingerprint_table(read_table(path, policy), key, subject=policy.privacy.subject)
 
-    def list_runs() -> Collection[str]:
-        kept_here = settings.mlflow_uri.removeprefix("sqlite:///")
-        # Asking MLflow would make its database, and a first run takes it ten seconds.
-        if kept_here != settings.mlflow_uri and not Path(kept_here).exists():
-            return ()
-        return track.list_runs(settings)
+    kept_here = settings.mlflow_uri.removeprefix("sqlite:///")
+    # Asking MLflow would make its database, and a first run takes it ten seconds.
+    nothing_yet = kept_here != settings.mlflow_uri and not Path(kept_here).exists()
 
-    runs = TrackedRuns(list_runs, lambda run_id: track.read_run(settings, run_id))
+    def list_runs(origin: str, datasets: Collection[str]) -> Collection[str]:
+        return () if nothing_yet else track.list_runs(settings, origin, datasets)
+
+    def read_run(run_id: str) -> track.TrackedRun | None:
+        return None if nothing_yet else track.find_run(settings, run_id)
+
+    runs = TrackedRuns(list_runs, read_run)
     return OffChain(store, Keyring(settings.keys), fingerprint, runs)
 
 

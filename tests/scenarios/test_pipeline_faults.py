@@ -182,7 +182,7 @@ def test_a_task_killed_between_run_and_model_goes_on_where_it_was(
     second = track(bench.w, requests("track"), ingested, trained)
     assert (first.run, first.model) == (second.run, second.model)
     assert bench.kinds("killed")[-3:] == ["intent", "run", "model"]
-    assert list(list_runs(bench.settings).values()).count("killed") == 1
+    assert list(list_runs(bench.settings, bench.w.ledger.origin, ()).values()).count("killed") == 1
 
 
 def test_a_run_record_of_another_intent_is_not_tracked(bench: Bench, chain: Chain) -> None:

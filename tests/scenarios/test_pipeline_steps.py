@@ -78,7 +78,7 @@ def test_mlflow_holds_what_was_sealed_and_its_model_predicts_as_recorded(bench: 
     assert (found.params, found.metrics) == (record.params, record.metrics)
     assert found.artifacts == record.artifacts
     assert found.status == "FINISHED"
-    assert list_runs(bench.settings)[chain.tracked.run_id] == "visits"
+    assert list_runs(bench.settings, bench.w.ledger.origin, ())[chain.tracked.run_id] == "visits"
     with pytest.raises(CouldNotCheck):
         read_run(bench.settings, "0" * 32)
 

@@ -8,7 +8,7 @@ compared with them row by row, or written in their place.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from tallystick.execution.simulate import Version
@@ -96,6 +96,11 @@ class Derived:
     def records(self, kind: str) -> Iterator[Row]:
         """The kept records of a kind as (id, kind, block, leaf, data), in the order of the log."""
         return self._select("SELECT * FROM records WHERE kind = ? ORDER BY leaf", (kind,))
+
+    def count(self, kinds: Iterable[str]) -> int:
+        """How many records of these kinds are kept."""
+        count = "SELECT count(*) FROM records WHERE kind = ?"
+        return sum(next(self._select(count, (kind,)))[0] for kind in kinds)
 
     def record(self, record_id: str) -> Row | None:
         """The kept record (id, kind, block, leaf, data) of an id."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from chaincode import canonical
 from tallystick import sealing
 from tallystick.errors import CouldNotCheck
 from tallystick.evidence import training
-from tallystick.evidence.derived import Derived
+from tallystick.evidence.derived import Derived, Row
 from tallystick.evidence.objects import Findings, Objects
+from tallystick.evidence.recorded import KINDS, Recorded
 from tallystick.evidence.report import (
     ABANDONED,
     CHANGED,
@@ -26,10 +26,8 @@ from tallystick.evidence.runs import RunReader
 from tallystick.fingerprint.keys import Keyring, TableKey
 from tallystick.store import Store
 
-#: Kinds of records that speak of something off the ledger, in the order in which they are listed.
-KINDS: Final = ("dataset", "screening", "validation", "intent", "run", "model")
-#: What else is kept of the log for these checks.
-KEPT: Final = frozenset({*KINDS, "retirement"})
+#: What is kept of the log for these checks.
+KEPT: Final = frozenset(KINDS)
 
 Tell = Callable[[str, int, int], None]
 
@@ -59,28 +57,39 @@ class OffChain:
     runs: RunReader | None = None
 
 
-def examine(derived: Derived, off_chain: OffChain | None, only: str | None, tell: Tell) -> Iterator[Subject]:
-    """A subject for each record of `KINDS` (or for the one record ``only``), then runs without a record."""
+def examine(
+    derived: Derived, off_chain: OffChain | None, origin: str, only: str | None, tell: Tell
+) -> Iterator[Subject]:
+    """A subject for each record of `KINDS` (or for the one record ``only``), then runs without a record.
+
+    ``origin`` is the ledger's.
+    """
     if off_chain is None:
         return
     looking = _Looking(derived, off_chain)
     if only is not None:
         row = derived.record(only)
         if row is not None:
-            yield looking.judge(row[0], row[1], canonical.decode(row[4])["body"])
+            yield looking.judge(row)
         return
-    rows = [row for kind in KINDS for row in derived.records(kind)]
-    for done, (record_id, kind, _, _, data) in enumerate(rows, 1):
-        yield looking.judge(record_id, kind, canonical.decode(data)["body"])
-        tell("records", done, len(rows))
-    yield from _unrecorded(derived, off_chain.runs)
+    total, done, datasets = derived.count(KINDS), 0, set()
+    for kind in KINDS:
+        for row in derived.records(kind):
+            if kind == "dataset":
+                datasets.add(row[0].split("/")[1])
+            yield looking.judge(row)
+            done += 1
+            tell("records", done, total)
+    yield from _unrecorded(derived, off_chain.runs, origin, datasets)
 
 
-def _unrecorded(derived: Derived, runs: RunReader | None) -> Iterator[Subject]:
+def _unrecorded(
+    derived: Derived, runs: RunReader | None, origin: str, datasets: Collection[str]
+) -> Iterator[Subject]:
     if runs is None:
         return
     try:
-        found = runs.run_ids()
+        found = runs.run_ids(origin, datasets)
     except CouldNotCheck as error:
         yield Subject("tracking", "all", UNCHECKED, error.message)
         return
@@ -93,65 +102,69 @@ class _Looking:
     """Looks at records of one ledger; what many share (a dataset's key, a policy) is looked at once."""
 
     def __init__(self, derived: Derived, off_chain: OffChain) -> None:
-        self._derived = derived
+        self._recorded = Recorded(derived)
         self._off_chain = off_chain
         self.objects = lru_cache(maxsize=256)(self._objects)
 
-    def judge(self, record_id: str, kind: str, body: Mapping[str, Any]) -> Subject:
-        """The subject of one record, retired or erased ones included."""
-        retirement = self._fact(f"provenance/retirement/{record_id}")
-        erased = self._erased(record_id, kind, body, retirement)
+    def judge(self, row: Row) -> Subject:
+        """The subject of one kept record, retired or erased ones included."""
+        record_id, kind = row[0], row[1]
+        findings, erased = Findings(), ""
+        notes: list[str] = []
+        if kind in KINDS:
+            with findings.judging("record"):
+                body = self._recorded.body(row)
+                retired = self._recorded.retirement(record_id)
+                if kind == "dataset" and retired == "erased" and self._has_key(body):
+                    again = f"run `tally retire {record_id} --erase` again"
+                    findings.add(CHANGED, f"recorded as erased, but its key is still here: {again}")
+                elif not (erased := self._erased(kind, body, retired)):
+                    notes = ["retired on record"] if retired else []
+                    notes += self._look(findings, record_id, kind, body, retired=bool(retired))
         if erased:
             return Subject(kind, record_id, ERASED, erased)
-        findings, note = Findings(), ""
-        if kind == "intent":
-            note = self._intent(findings, record_id, retired=retirement is not None)
-        looks = {
-            "dataset": self._dataset,
-            "validation": self._validation,
-            "run": self._run,
-            "model": self._model,
-        }
-        if kind in looks:
-            looks[kind](findings, body)
-        if kind in ("screening", "validation"):
-            self._objects_of(body).check(findings, "policy", body["policy"])
-        details = [
-            *findings.details[:5],
-            *(["retired on record"] if retirement else []),
-            *([note] if note else []),
-        ]
+        details = [*findings.details[:5], *notes]
         if len(findings.details) > 5:
             details.append(f"and {len(findings.details) - 5} more")
         return Subject(kind, record_id, findings.status, "; ".join(details))
 
-    def body(self, record_id: str) -> Any:
-        """The body of another record. Every reference was checked by the contract when it was recorded."""
-        row = self._derived.record(record_id)
-        return None if row is None else canonical.decode(row[4])["body"]
+    def _look(
+        self, findings: Findings, record_id: str, kind: str, body: Mapping[str, Any], *, retired: bool
+    ) -> list[str]:
+        """Look at what a record names; what else there is to say of it."""
+        if kind == "intent":
+            return self._intent(findings, record_id, retired=retired)
+        if kind == "dataset":
+            self._dataset(findings, record_id, body)
+        elif kind == "run":
+            self._run(findings, body)
+        elif kind == "model":
+            self._model(findings, body)
+        else:
+            objects = self._objects_of(body)
+            if kind == "validation":
+                _judge_validation(findings, objects, body)
+            objects.check(findings, "policy", body["policy"])
+        return []
 
-    def _fact(self, key: str) -> Any:
-        found = self._derived.get(key)
-        return None if found is None else canonical.decode(found[0])
-
-    def _dataset_of(self, kind: str, body: Mapping[str, Any]) -> str | None:
-        """The dataset whose key seals what a record of this kind names."""
-        if kind == "model":
-            kind, body = "run", self.body(body["run"]["id"])
-        if kind == "run":
-            kind, body = "intent", self.body(body["intent"]["id"])
-        return body["dataset"]["id"] if kind in ("screening", "validation", "intent") else None
-
-    def _erased(self, record_id: str, kind: str, body: Mapping[str, Any], retirement: Any) -> str:
+    def _erased(self, kind: str, body: Mapping[str, Any], retired: str) -> str:
         """What record says that a subject, or the dataset it derives from, is erased; else nothing."""
-        if retirement is not None and retirement["state"] == "erased":
+        if retired == "erased":
             return "a retirement record says so"
-        dataset = self._dataset_of(kind, body) if kind in KINDS else None
-        fact = self._fact(f"provenance/retirement/{dataset}") if dataset else None
-        return f"with {dataset}, as a retirement record says" if fact and fact["state"] == "erased" else ""
+        dataset = self._recorded.dataset_of(kind, body)
+        if dataset is None or self._recorded.retirement(dataset) != "erased":
+            return ""
+        return f"with {dataset}, as a retirement record says"
+
+    def _has_key(self, dataset: Mapping[str, Any]) -> bool:
+        try:
+            self._off_chain.keyring.load(dataset["table"]["key"])
+        except CouldNotCheck:
+            return False
+        return True
 
     def _objects(self, dataset: str) -> tuple[Objects, str]:
-        table = self.body(dataset)["table"]
+        table = self._recorded.named("dataset", dataset)["table"]
         try:
             key = self._off_chain.keyring.load(table["key"]).table_key(bytes.fromhex(table["nonce"]))
         except CouldNotCheck as error:
@@ -161,8 +174,8 @@ class _Looking:
     def _objects_of(self, body: Mapping[str, Any]) -> Objects:
         return self.objects(body["dataset"]["id"])[0]
 
-    def _dataset(self, findings: Findings, body: Mapping[str, Any]) -> None:
-        objects, without_key = self.objects(f"dataset/{body['name']}/{body['version']}")
+    def _dataset(self, findings: Findings, record_id: str, body: Mapping[str, Any]) -> None:
+        objects, without_key = self.objects(record_id)
         files = [
             objects.check(findings, f"file {number} of {len(body['files'])}", file["digest"])
             for number, file in enumerate(body["files"], 1)
@@ -178,38 +191,35 @@ class _Looking:
                 found = self._off_chain.fingerprint(path, policy, objects.key)
                 _compare_table(findings, body, found, objects.key)
 
-    def _validation(self, findings: Findings, body: Mapping[str, Any]) -> None:
-        objects = self._objects_of(body)
-        objects.check(findings, "suite", body["suite"])
-        result = objects.document(findings, "result", body["result"])
-        if result is None:
-            return
-        try:
-            failed = [each["expectation"][:300] for each in result["results"] if not each["success"]]
-            same = (result["passed"], len(result["results"]), failed[:200]) == (
-                body["passed"],
-                body["evaluated"],
-                body["failed"],
-            )
-        except (KeyError, TypeError):
-            same = False
-        if not same:
-            findings.add(CHANGED, "result: does not say what the record says of it")
-
-    def _intent(self, findings: Findings, record_id: str, *, retired: bool) -> str:
-        run = self._fact(f"provenance/{record_id}")["run"]
-        if run is None and not retired:
+    def _intent(self, findings: Findings, record_id: str, *, retired: bool) -> list[str]:
+        run = self._recorded.spent_by(record_id)
+        if not run and not retired:
             findings.add(ABANDONED, "declared, and no run was recorded under it; retire it with a reason")
-        return f"spent by {run}" if run else ""
+        return [f"spent by {run}"] if run else []
 
     def _run(self, findings: Findings, body: Mapping[str, Any]) -> None:
-        intent = self.body(body["intent"]["id"])
+        intent = self._recorded.target(body, "intent")
         training.judge_run(findings, self._objects_of(intent), body, intent, self._off_chain.runs)
 
     def _model(self, findings: Findings, body: Mapping[str, Any]) -> None:
-        run = self.body(body["run"]["id"])
-        intent = self.body(run["intent"]["id"])
+        run = self._recorded.target(body, "run")
+        intent = self._recorded.target(run, "intent")
         training.judge_model(findings, self._objects_of(intent), body, run, self._off_chain.runs)
+
+
+def _judge_validation(findings: Findings, objects: Objects, body: Mapping[str, Any]) -> None:
+    objects.check(findings, "suite", body["suite"])
+    result = objects.document(findings, "result", body["result"])
+    if result is None:
+        return
+    try:
+        failed = [each["expectation"][:300] for each in result["results"] if not each["success"]]
+        said = (result["passed"], len(result["results"]), bool(failed), failed[: len(body["failed"])])
+    except (KeyError, TypeError):
+        said = None
+    # A record has room for the first names only; how many there are is in the result.
+    if said != (body["passed"], body["evaluated"], bool(body["failed"]), body["failed"]):
+        findings.add(CHANGED, "result: does not say what the record says of it")
 
 
 def _compare_table(findings: Findings, body: Mapping[str, Any], found: Fingerprint, key: TableKey) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from tallystick import sealing
 from tallystick.evidence.objects import Findings, Objects
 from tallystick.evidence.report import CHANGED, MISSING, UNCHECKED
 from tallystick.evidence.runs import FoundRun, RunReader
@@ -27,11 +28,11 @@ def judge_run(
     if sealed is None:
         return
     try:
-        _judge_sealed(findings, sealed, body, intent)
+        _judge_sealed(findings, objects, sealed, body, intent)
         if files is not None and sealed["artifacts"] != files:
             findings.add(CHANGED, "run record: names other artifacts than the run's manifest")
         objects.check(findings, "predictions", {"sha256": sealed["predictions"]["sha256"]})
-        params: dict[str, str] = sealed["params"]
+        params: dict[str, str] = dict(sealed["params"].items())
         metrics = {name: float(value["$float"]) for name, value in sealed["metrics"].items()}
     except (KeyError, TypeError, ValueError, AttributeError):
         findings.add(CHANGED, "run record: not of its form")
@@ -55,7 +56,8 @@ def judge_model(
     run: Mapping[str, Any],
     runs: RunReader | None,
 ) -> None:
-    """Its artifacts are those of its run: in the record, in the store, and as they are tracked now."""
+    """Its artifacts are those of its run: in the record, in the store, and as they are tracked now. The
+    registry has one version of it from that run, with that run's files."""
     if body["artifacts"] != run["artifacts"]["digest"]:
         findings.add(CHANGED, "artifacts: the record names others than its run's")
     files = objects.folder(findings, "artifacts", body["artifacts"])
@@ -63,6 +65,19 @@ def judge_model(
     if found is not None and files is not None:
         for difference in differences("artifact", files, found.artifacts):
             findings.add(CHANGED, difference)
+    if found is not None:
+        _judge_registry(findings, body["name"], found)
+
+
+def _judge_registry(findings: Findings, name: str, found: FoundRun) -> None:
+    versions = [version for version in found.registered if version.name == name]
+    if not versions:
+        findings.add(MISSING, f"registry: no version of {name} is of this run any more")
+    elif len(versions) > 1:
+        findings.add(CHANGED, f"registry: {len(versions)} versions of {name} say that they are of this run")
+    elif not versions[0].own:
+        shown = f"version {versions[0].version} of {name}"
+        findings.add(CHANGED, f"registry: {shown} leads to another model than the run's")
 
 
 def _tracked(findings: Findings, run_id: str, runs: RunReader | None) -> FoundRun | None:
@@ -71,8 +86,9 @@ def _tracked(findings: Findings, run_id: str, runs: RunReader | None) -> FoundRu
         findings.add(UNCHECKED, "no tracking server at hand to compare with")
         return None
     with findings.judging("MLflow"):
-        if run_id in runs.run_ids():
-            return runs.run(run_id)
+        found = runs.run(run_id)
+        if found is not None:
+            return found
         findings.add(MISSING, "MLflow has no such run, or it was deleted there")
     return None
 
@@ -89,13 +105,23 @@ def differences(kind: str, recorded: Mapping[str, Any], now: Mapping[str, Any]) 
 
 
 def _judge_sealed(
-    findings: Findings, sealed: Mapping[str, Any], body: Mapping[str, Any], intent: Mapping[str, Any]
+    findings: Findings,
+    objects: Objects,
+    sealed: Mapping[str, Any],
+    body: Mapping[str, Any],
+    intent: Mapping[str, Any],
 ) -> None:
     if sealed["intent"] != body["intent"]:
         findings.add(CHANGED, "run record: of another intent than the run")
     changed = [name for name in _DECLARED if sealed[name] != intent[name]]
-    if {"sha256": sealed["environment"]} != intent["environment"]:
-        changed.append("environment")
+    for name in ("policy", "environment"):
+        key = objects.key if sealing.KEYED in intent[name] else None
+        if sealing.seal(key, sealed[name]) != intent[name]:
+            changed.append(name)
+    # With several folds the intent names all their rows together, which only training again can make.
+    folds = sealed["folds"]
+    if len(folds) == 1:
+        changed += [name for name in ("training", "evaluation") if folds[0][name] != intent[name]]
     if changed:
         findings.add(CHANGED, f"run record: {', '.join(changed)} not as the intent declared")
 

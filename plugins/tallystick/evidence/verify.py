@@ -55,7 +55,7 @@ def verify(
         found.insert(0, _ledger(chain, running, witnessed=witnessed))
         if only is not None and derived.record(only) is None:
             raise InvalidInput(f"no record {only} stands on this ledger", hint="See the ids with: tally log")
-        found += subjects.examine(derived, off_chain, only, tell)
+        found += subjects.examine(derived, off_chain, chain.origin, only, tell)
         return Report.of(found, witnessed=witnessed)
 
 

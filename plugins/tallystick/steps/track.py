@@ -10,7 +10,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _BATCH: Final = 100
 _TAG: Final = "tallystick."
+_ORIGIN: Final = f"{_TAG}origin"
+_ALL: Final = 3  # mlflow.entities.ViewType.ALL, without importing MLflow for it
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,18 @@ class Tracked(Result):
 
 
 @dataclass(frozen=True)
+class Registered:
+    """A version of a registered model. ``own`` where it leads to the model that its run logged."""
+
+    name: str
+    version: str
+    own: bool
+
+
+@dataclass(frozen=True)
 class TrackedRun:
-    """What MLflow holds of a run. ``artifacts`` are the logged model's files: path to SHA-256."""
+    """What MLflow holds of a run. ``artifacts`` are the logged model's files: path to SHA-256;
+    ``registered`` the registry's versions that name the run."""
 
     run_id: str
     experiment: str
@@ -59,6 +71,7 @@ class TrackedRun:
     params: dict[str, str]
     metrics: dict[str, float]
     artifacts: dict[str, str]
+    registered: tuple[Registered, ...]
 
 
 def track(w: Workspace, requests: Requests, ingested: Ingested, trained: Trained) -> Tracked:
@@ -98,32 +111,87 @@ def track(w: Workspace, requests: Requests, ingested: Ingested, trained: Trained
 def read_run(settings: Settings, run_id: str) -> TrackedRun:
     """What MLflow holds of a run, every artifact digested. Raises `CouldNotCheck` where there is no such
     run or MLflow cannot be read."""
+    found = find_run(settings, run_id)
+    if found is None:
+        raise CouldNotCheck(f"MLflow has no run {run_id}, or it was deleted there")
+    return found
+
+
+def find_run(settings: Settings, run_id: str) -> TrackedRun | None:
+    """As `read_run`, but None where there is no such run or it was deleted."""
     with _client(settings) as client, tempfile.TemporaryDirectory() as folder:
-        run = client.get_run(run_id)
+        run = _get_run(client, run_id)
+        if run is None:
+            return None
         artifacts: dict[str, str] = {}
+        places: dict[str, str] = {}
         for output in run.outputs.model_outputs if run.outputs else []:
-            artifacts |= _downloaded(client, output.model_id, Path(folder) / output.model_id)
+            place = client.get_logged_model(output.model_id).artifact_location
+            artifacts |= _downloaded(place, Path(folder) / output.model_id)
+            places[f"models:/{output.model_id}"] = place
         experiment = client.get_experiment(run.info.experiment_id).name
         return TrackedRun(
-            run_id, experiment, run.info.status, dict(run.data.params), dict(run.data.metrics), artifacts
+            run_id,
+            experiment,
+            run.info.status,
+            dict(run.data.params),
+            dict(run.data.metrics),
+            artifacts,
+            _registered(client, run_id, places),
         )
 
 
-def list_runs(settings: Settings) -> dict[str, str]:
-    """Every run in MLflow that is not deleted, but for the experiment Default: run id to experiment's name.
+def list_runs(settings: Settings, origin: str, datasets: Collection[str]) -> dict[str, str]:
+    """Every run, deleted ones too, in the experiments of the ledger ``origin``: run id to experiment's name.
 
-    Raises `CouldNotCheck` where MLflow cannot be read.
+    Those are the experiments that it made, and those that no ledger made and that are named like one of
+    its ``datasets``. Raises `CouldNotCheck` where MLflow cannot be read.
     """
     with _client(settings) as client:
-        experiments = [found for found in client.search_experiments() if found.name != "Default"]
         found: dict[str, str] = {}
-        for experiment in experiments:
-            token: str | None = ""
-            while token is not None:
-                page = client.search_runs([experiment.experiment_id], page_token=token or None)
-                found |= {run.info.run_id: experiment.name for run in page}
-                token = page.token or None
+        for experiment in _pages(client.search_experiments, _ALL):
+            made_by = experiment.tags.get(_ORIGIN)
+            if made_by == origin or (made_by is None and experiment.name in datasets):
+                runs = _pages(client.search_runs, [experiment.experiment_id], "", _ALL)
+                found |= {run.info.run_id: experiment.name for run in runs}
         return found
+
+
+def _pages(search: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
+    """Everything of a search that MLflow gives page by page."""
+    page = search(*arguments)
+    yield from page
+    while page.token:
+        page = search(*arguments, page_token=page.token)
+        yield from page
+
+
+def _get_run(client: MlflowClient, run_id: str) -> Any:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    return None if run.info.lifecycle_stage == "deleted" else run
+
+
+def _registered(client: MlflowClient, run_id: str, places: Mapping[str, str]) -> tuple[Registered, ...]:
+    """The registry's versions that name a run, held against the ``places`` of the models that it logged."""
+    versions = _pages(client.search_model_versions, f"run_id='{run_id}'")
+    return tuple(
+        Registered(
+            version.name,
+            str(version.version),
+            # What is served is read from the place, what people see is the source: both can be edited.
+            own=version.source in places
+            and client.get_model_version_download_uri(version.name, version.version)
+            == places[version.source],
+        )
+        for version in versions
+    )
 
 
 def _upload(w: Workspace, dataset: Dataset, record: RunRecord, trained: Trained) -> str:
@@ -134,7 +202,7 @@ def _upload(w: Workspace, dataset: Dataset, record: RunRecord, trained: Trained)
     with _client(w.settings) as client, tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "model"
         w.store.open_folder(trained.artifacts, folder)
-        experiment = _experiment(client, w.settings, policy.name)
+        experiment = _experiment(client, w.settings, w.ledger.origin, policy.name)
         name = dataset.reference.id.removeprefix("dataset/").replace("/", " v")
         tags = {f"{_TAG}dataset": dataset.reference.id, f"{_TAG}intent": trained.intent.id}
         run_id: str = client.create_run(experiment, tags=tags, run_name=name).info.run_id
@@ -238,21 +306,25 @@ def _noted(settings: Settings, run_id: str, model: Reference) -> str:
         return str(versions[0].version)
 
 
-def _experiment(client: MlflowClient, settings: Settings, name: str) -> str:
+def _experiment(client: MlflowClient, settings: Settings, origin: str, name: str) -> str:
+    """The experiment of a dataset. One that another ledger made is left to it: on a shared server each
+    ledger answers for every run in its own."""
     found = client.get_experiment_by_name(name)
+    if found is not None and found.tags.get(_ORIGIN, origin) != origin:
+        name = f"{name}-{origin.rsplit('/', 1)[-1]}"
+        found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
     place = None
     if _is_local(settings):
         place = private_directory(settings.mlflow_artifacts / name).as_uri()
-    return str(client.create_experiment(name, artifact_location=place))
+    return str(client.create_experiment(name, artifact_location=place, tags={_ORIGIN: origin}))
 
 
-def _downloaded(client: MlflowClient, model_id: str, folder: Path) -> dict[str, str]:
+def _downloaded(place: str, folder: Path) -> dict[str, str]:
     from mlflow.artifacts import download_artifacts
 
     private_directory(folder)
-    place = client.get_logged_model(model_id).artifact_location
     root = Path(download_artifacts(artifact_uri=place, dst_path=str(folder)))
     return {
         path.relative_to(root).as_posix(): file_digest(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support import forgery
 from support.home import make_home
 
 from tallystick import wiring
@@ -12,6 +13,7 @@ from tallystick.clients import charter
 from tallystick.errors import InvalidInput
 from tallystick.identity import load_user
 from tallystick.ledger.embedded import genesis
+from tallystick.reports.verification import last_verification
 from tallystick.settings import Settings
 
 
@@ -66,3 +68,16 @@ def test_a_ledger_of_another_kind_is_not_opened(tmp_path, url):
     settings = dataclasses.replace(settings_of(tmp_path), ledger_url=url)
     with pytest.raises(InvalidInput, match="no ledger answers"):
         wiring.open_ledger(settings)
+
+
+def test_a_file_that_is_refused_replaces_an_older_verdict(tmp_path):
+    settings = make_home(tmp_path)
+    assert wiring.verify(settings).verified
+    assert last_verification(settings.home)["verified"]
+    path = wiring.embedded_path(settings)
+    forgery.execute(path, "DROP TABLE hashes")
+    report = wiring.verify(settings)
+    assert [(s.kind, s.status) for s in report.subjects] == [("ledger", "CHANGED")]
+    kept = last_verification(settings.home)
+    assert not kept["verified"]
+    assert kept["subjects"] == report.value()["subjects"]
