@@ -43,8 +43,7 @@ coverage: $(VENV)/.ready-dev ## branches of chaincode and the ledger, at least 9
 	$(BIN)/coverage report
 
 bench: $(VENV)/.ready-dev ## what is measured against whom, written to benchmarks/RESULTS.md
-	$(UV) pip install --quiet --python $(BIN)/python --target .cache/peers --require-hashes -r benchmarks/requirements.lock
-	PYTHONPATH=$(CURDIR)/.cache/peers $(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks
 
 browser: ## Chromium for the dashboard's test, from Debian's packages
 	@if [ -x /usr/bin/chromium ]; then exit 0; \
