@@ -10,6 +10,7 @@ from support.dag_runs import Outcome, records, run_dags
 from support.home import make_home
 
 from tallystick.settings import Settings
+from tallystick.store import Store
 
 CASES = Path(__file__).parent / "cases"
 
@@ -26,6 +27,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Outcome]:
         "repeats",
         "unwritable",
         "unrendered",
+        "written",
         AIRFLOW__CORE__DAGS_FOLDER=str(CASES),
         AIRFLOW_CONN_READ_ONLY=json.dumps(connection),
     )
@@ -55,6 +57,23 @@ def test_a_failure_is_recorded_by_its_own_task(ran: tuple[Settings, Outcome]) ->
         "record": "failed",
     }
     assert outcome.code == 1
+
+
+def test_only_an_error_of_ours_tells_an_exit_code(ran: tuple[Settings, Outcome]) -> None:
+    _, outcome = ran
+    assert outcome.detail("fails", "breaks") == {"error": "ValueError"}
+    assert outcome.detail("written", "no_room")["exit_code"] == 3
+
+
+def test_what_a_callable_writes_is_copied_or_the_task_fails(ran: tuple[Settings, Outcome]) -> None:
+    settings, outcome = ran
+    assert outcome.detail("written", "no_room")["error"] == "CouldNotCheck"
+    assert "No space left" in outcome.detail("written", "no_room")["message"]
+    taken = Store(settings.objects)
+    digest = outcome.detail("written", "room")["file"]
+    assert taken.verify(digest)
+    assert not taken.is_referenced(digest)
+    assert list((settings.home / "incoming").iterdir()) == []
 
 
 def test_the_last_task_records_every_state_and_fails(ran: tuple[Settings, Outcome]) -> None:

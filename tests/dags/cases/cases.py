@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from airflow.sdk import DAG
 
-from tallystick_airflow.operators import TallystickOperator, TallystickRecordOperator
+from tallystick_airflow.operators import (
+    TallystickIngestOperator,
+    TallystickOperator,
+    TallystickRecordOperator,
+)
 
 CANARY = "canary-5105-1051-0510"
 
@@ -62,6 +68,30 @@ class TallystickUnrendered(TallystickRegister):
         super().__init__(**kwargs)
         self.text = "{{ 1 // 0 }}"
 
+
+class TallystickNoRoom(TallystickIngestOperator):
+    """Takes in what a callable wrote, on a disk that has no room for a copy."""
+
+    def step(self, workspace: Any, requests: Any, context: Any) -> dict[str, Any]:
+        with (
+            patch("tallystick.store._clone", return_value=False),
+            patch("tallystick.store.Store._has_room", return_value=False),
+        ):
+            return super().step(workspace, requests, context)
+
+
+def write_small(folder: Path) -> Path:
+    path = folder / "small.csv"
+    path.write_text("visits,cost\n1,2.5\n3,4.5\n")
+    return path
+
+
+with DAG("written", schedule=None) as written:
+    small = Path(__file__).with_name("small.yaml")
+    refused = TallystickNoRoom(task_id="no_room", source=write_small, policy=small)
+    room = TallystickIngestOperator(task_id="room", source=write_small, policy=small, trigger_rule="all_done")
+    refused >> room
+    [refused, room] >> TallystickRecordOperator(task_id="record")
 
 with DAG("fails", schedule=None) as fails:
     works = TallystickRegister(task_id="works")
