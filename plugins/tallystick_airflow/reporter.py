@@ -38,7 +38,7 @@ class Reporter:
         """A task failed; its detail names the error and, where it is one of ours, says what happened."""
         from tallystick.errors import TallystickError
 
-        detail = {"error": type(error).__name__}
+        detail: dict[str, Any] = {"error": type(error).__name__}
         if isinstance(error, TallystickError):
             detail |= {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
         self._task(task_instance, "failed", detail)
