@@ -2,96 +2,31 @@
 
 from __future__ import annotations
 
-import random
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import forgery
+from support.audited import Audited, changed_row, make_audited, wrong
 from support.cases import off_chain, verify_home
-from support.home import make_home
 
 from tallystick import wiring
-from tallystick.clients.provenance import Request, Requests, Task
+from tallystick.clients.provenance import Request
 from tallystick.errors import CouldNotCheck
-from tallystick.evidence.report import Report, Subject
 from tallystick.evidence.verify import verify
 from tallystick.evidence.witness import Kept
 from tallystick.ledger.embedded.stored import StoredFile
 from tallystick.proof.trust import parse_trust
 from tallystick.settings import Settings
-from tallystick.steps import track as track_module
-from tallystick.steps.ingest import ingest
-from tallystick.steps.screening import run_screening
-from tallystick.steps.track import track
-from tallystick.steps.train import train
-from tallystick.steps.validation import run_validation
-
-POLICY = """\
-name: visits
-title: Visits
-source: made up
-licence: CC0-1.0
-purpose: to test
-retention: {days: 365, reason: a year}
-task: {kind: regression, target: visits}
-model: {algorithm: lightgbm, params: {n_estimators: 5, num_leaves: 4}, seed: 1}
-split: {kind: random, test_fraction: 0.25}
-privacy: {regime: hipaa-safe-harbor}
-columns:
-  - {name: visits, type: int, min: 0, max: 50}
-  - {name: coinsurance, type: float, min: 0.0, max: 100.0}
-  - {name: chronic, type: int, min: 0, max: 9}
-"""
-
-
-@dataclass(frozen=True)
-class Audited:
-    """A home with one training in it, and what an auditor kept of it."""
-
-    settings: Settings
-    run: str
-    model: str
-    checkpoint: str
-    vkey: str
-
-    @property
-    def mlflow(self) -> Path:
-        return self.settings.home / "mlflow" / "mlflow.db"
-
-    @property
-    def ledger(self) -> Path:
-        return self.settings.home / "ledger.db"
 
 
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory) -> Audited:
-    directory = tmp_path_factory.mktemp("tampering")
-    settings = make_home(directory)
-    chance = random.Random(7)
-    rows = [(chance.randrange(20), round(chance.uniform(0, 100), 2), chance.randrange(9)) for _ in range(400)]
-    data, policy = directory / "visits.csv", directory / "visits.yaml"
-    data.write_text("visits,coinsurance,chronic\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows))
-    policy.write_text(POLICY)
-    with wiring.open_workspace(settings) as w:
-
-        def requests(task: str) -> Requests:
-            return Requests(Task("visits", "manual__1", task, -1, 1))
-
-        ingested = ingest(w, requests("ingest"), data, policy)
-        screened = run_screening(w, requests("screen"), ingested)
-        validated = run_validation(w, requests("validate"), ingested)
-        trained = train(w, requests("train"), ingested, screened, validated)
-        tracked = track(w, requests("track"), ingested, trained)
-        found = Audited(settings, tracked.run.id, tracked.model.id, w.ledger.checkpoint(), w.ledger.vkey)
-    with closing(sqlite3.connect(found.ledger)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return found
+    return make_audited(tmp_path_factory.mktemp("tampering"))
 
 
 @contextmanager
@@ -107,19 +42,6 @@ def changed(path: Path, old: bytes = b"", new: bytes = b"") -> Iterator[None]:
     finally:
         path.write_bytes(content)
         path.chmod(mode)
-
-
-@contextmanager
-def changed_row(path: Path, statement: str, undo: str, *values: Any) -> Iterator[None]:
-    assert forgery.execute(path, statement, *values) >= 1
-    try:
-        yield
-    finally:
-        forgery.execute(path, undo)
-
-
-def wrong(report: Report) -> dict[str, Subject]:
-    return {subject.id: subject for subject in report.subjects if subject.status != "verified"}
 
 
 def object_of(settings: Settings, content: bytes) -> Path:
@@ -274,113 +196,6 @@ def test_a_run_that_nobody_recorded_is_listed(audited):
         forgery.execute(audited.mlflow, "DELETE FROM runs WHERE run_uuid = ?", extra)
     assert wrong(report)[f"run/{extra}"].status == "UNRECORDED"
     assert report.exit_code == 1
-
-
-def test_a_run_that_nobody_recorded_is_listed_though_it_was_deleted(audited):
-    from mlflow import MlflowClient
-
-    client = MlflowClient(audited.settings.mlflow_uri)
-    extra = client.create_run(client.get_experiment_by_name("visits").experiment_id).info.run_id
-    client.delete_run(extra)
-    try:
-        report = verify_home(audited.settings)
-    finally:
-        forgery.execute(audited.mlflow, "DELETE FROM runs WHERE run_uuid = ?", extra)
-    assert wrong(report)[f"run/{extra}"].status == "UNRECORDED"
-
-
-@pytest.mark.parametrize(
-    ("name", "tags", "ours"),
-    [
-        ("strangers", {}, False),
-        ("visits-2", {"tallystick.origin": "other.example/0000000000000000"}, False),
-        ("visits-2", {"tallystick.origin": "OURS"}, True),
-    ],
-)
-def test_runs_count_in_experiments_that_this_ledger_made(audited, name, tags, ours):
-    from mlflow import MlflowClient
-
-    client = MlflowClient(audited.settings.mlflow_uri)
-    origin = _head_id(audited.checkpoint).split()[0]
-    made = {key: value.replace("OURS", origin) for key, value in tags.items()}
-    experiment = client.create_experiment(name, tags=made)
-    run = client.create_run(experiment).info.run_id
-    try:
-        report = verify_home(audited.settings)
-    finally:
-        for table in ("runs", "experiment_tags", "experiments"):
-            forgery.execute(audited.mlflow, f"DELETE FROM {table} WHERE experiment_id = ?", int(experiment))
-    assert (f"run/{run}" in wrong(report)) is ours
-    assert report.verified is not ours
-
-
-def test_an_experiment_named_like_a_dataset_counts_without_our_tag(audited):
-    from mlflow import MlflowClient
-
-    client = MlflowClient(audited.settings.mlflow_uri)
-    experiment = client.get_experiment_by_name("visits")
-    origin = experiment.tags["tallystick.origin"]
-    extra = client.create_run(experiment.experiment_id).info.run_id
-    client.delete_experiment_tag(experiment.experiment_id, "tallystick.origin")
-    try:
-        report = verify_home(audited.settings)
-    finally:
-        client.set_experiment_tag(experiment.experiment_id, "tallystick.origin", origin)
-        forgery.execute(audited.mlflow, "DELETE FROM runs WHERE run_uuid = ?", extra)
-    assert set(wrong(report)) == {f"run/{extra}"}
-
-
-def test_an_experiment_of_another_ledger_is_left_to_it(audited):
-    from mlflow import MlflowClient
-
-    client = MlflowClient(audited.settings.mlflow_uri)
-    own = track_module._experiment(client, audited.settings, "here.example/0123456789abcdef", "visits")
-    try:
-        found = client.get_experiment(own)
-        assert found.name == "visits-0123456789abcdef"
-        assert found.tags["tallystick.origin"] == "here.example/0123456789abcdef"
-    finally:
-        for table in ("experiment_tags", "experiments"):
-            forgery.execute(audited.mlflow, f"DELETE FROM {table} WHERE experiment_id = ?", int(own))
-
-
-@pytest.mark.parametrize(
-    ("statement", "undo", "status", "named"),
-    [
-        (
-            "UPDATE model_versions SET run_id = 'another'",
-            "UPDATE model_versions SET run_id = 'RUN'",
-            "MISSING",
-            "registry: no version of visits is of this run any more",
-        ),
-        (
-            "UPDATE model_versions SET storage_location = storage_location || '-other'",
-            "UPDATE model_versions SET storage_location = replace(storage_location, '-other', '')",
-            "CHANGED",
-            "registry: version 1 of visits leads to another model than the run's",
-        ),
-        (
-            "UPDATE model_versions SET source = source || '-other'",
-            "UPDATE model_versions SET source = replace(source, '-other', '')",
-            "CHANGED",
-            "registry: version 1 of visits leads to another model than the run's",
-        ),
-        (
-            "INSERT INTO model_versions (name, version, run_id, source, current_stage, status, workspace)"
-            " SELECT name, 2, run_id, source, current_stage, status, workspace FROM model_versions",
-            "DELETE FROM model_versions WHERE version = 2",
-            "CHANGED",
-            "registry: 2 versions of visits say that they are of this run",
-        ),
-    ],
-)
-def test_a_registered_version_that_leads_elsewhere_is_named(audited, statement, undo, status, named):
-    undo = undo.replace("RUN", audited.run.removeprefix("run/"))
-    with changed_row(audited.mlflow, statement, undo):
-        report = verify_home(audited.settings)
-    assert set(wrong(report)) == {audited.model}
-    assert (wrong(report)[audited.model].status, wrong(report)[audited.model].detail) == (status, named)
-    assert verify_home(audited.settings).verified
 
 
 def test_one_record_alone_can_be_verified(audited):
