@@ -7,10 +7,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tallystick.errors import InvalidInput
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_ENDS_AN_ADDRESS: Final = re.compile(r"[?#%]")
 _LEDGER = re.compile(r"(sqlite|fabric):///[^\0-\x1f?#]+")
 
 
@@ -103,6 +105,12 @@ def _directory(env: Mapping[str, str], variable: str, default: Path) -> Path:
         raise InvalidInput(f"{variable} is not a usable path") from None
     if not usable:
         raise InvalidInput(f"{variable} is not a directory: {path}", hint="Name a directory, or a new place.")
+    # The ledger's and MLflow's addresses are made of the home, and these end or escape an address.
+    if _ENDS_AN_ADDRESS.search(str(path)):
+        raise InvalidInput(
+            f"{variable} has a question mark, a hash or a percent sign in its path",
+            hint="Choose a directory without them.",
+        )
     return path
 
 

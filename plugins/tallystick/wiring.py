@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from tallystick.clients import charter
 from tallystick.clients.provenance import Provenance
@@ -124,13 +123,13 @@ def open_workspace(settings: Settings) -> Workspace:
 
 def embedded_path(settings: Settings) -> Path:
     """The file of a ``sqlite:///`` URL. Raises `InvalidInput` for any other."""
-    url = urlsplit(settings.ledger_url)
-    if url.scheme != "sqlite" or url.netloc or not url.path:
+    scheme, _, path = settings.ledger_url.partition("://")
+    if scheme != "sqlite" or not path.startswith("/") or not path.strip("/"):
         raise InvalidInput(
             f"no ledger answers to {settings.ledger_url}",
             hint="Set TALLYSTICK_LEDGER to sqlite:///absolute/path/ledger.db",
         )
-    return Path(url.path[1:] if url.path.startswith("//") else url.path)
+    return Path("/" + path.lstrip("/"))
 
 
 def rebuild(settings: Settings, progress: Callable[[int], None] | None = None) -> Rebuilt:

@@ -93,3 +93,17 @@ def test_a_bad_value_names_its_variable(env: dict[str, str], variable: str, valu
 def test_settings_are_frozen(env: dict[str, str]) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Settings.from_environment(env).user = "someone"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", ["a?b", "a#b", "a%41b"])
+def test_a_home_whose_path_would_end_an_address_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InvalidInput, match="TALLYSTICK_HOME has a question mark"):
+        Settings.from_environment({"TALLYSTICK_HOME": str(tmp_path / name)})
+
+
+@pytest.mark.parametrize("name", ["a b", "ä+b", "a&b"])
+def test_other_characters_of_a_home_are_kept_as_they_are(tmp_path: Path, name: str) -> None:
+    settings = Settings.from_environment(
+        {"TALLYSTICK_HOME": str(tmp_path / name), "TALLYSTICK_STATE": str(tmp_path / "state")}
+    )
+    assert settings.ledger_url == f"sqlite:///{tmp_path / name}/ledger.db"
