@@ -98,6 +98,19 @@ def test_a_param_changed_in_mlflow_is_named(audited):
     assert "param seed: recorded 1, MLflow now says 2" in wrong(report)[audited.run].detail
 
 
+def test_a_metric_changed_only_in_its_history_is_named(audited):
+    """MLflow keeps the last value apart from the history, which its pages draw."""
+    with closing(sqlite3.connect(audited.mlflow)) as connection:
+        name, value = connection.execute("SELECT key, value FROM metrics ORDER BY key LIMIT 1").fetchone()
+    with changed_row(
+        audited.mlflow,
+        f"UPDATE metrics SET value = 0.125 WHERE key = '{name}'",
+        f"UPDATE metrics SET value = {value!r} WHERE key = '{name}'",
+    ):
+        report = verify_home(audited.settings)
+    assert f"metric {name} (history)" in wrong(report)[audited.run].detail
+
+
 def test_a_run_deleted_in_mlflow_is_missing(audited):
     with changed_row(
         audited.mlflow,

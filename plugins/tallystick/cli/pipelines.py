@@ -71,7 +71,7 @@ def _demo(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
     _prepare_demo(settings, screen)
     ran = _run_pipelines(settings, screen, DEMO_DAGS, {})
     if ran.exit_code:
-        screen.line("A pipeline failed. What it did is on the ledger, the failure included.")
+        screen.line("A pipeline failed. What the lines above show with a block is on the ledger.")
         screen.next(("tally log", "what was recorded"))
         screen.result(ran.value())
         return ran.exit_code
@@ -111,7 +111,7 @@ def _run(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> i
     _check_ready(settings)
     ran = _run_pipelines(settings, screen, (_OWN_DAG,), {"data": str(data), "policy": str(policy)})
     if ran.exit_code:
-        screen.line("The pipeline failed. What it did is on the ledger, the failure included.")
+        screen.line("The pipeline failed. What the lines above show with a block is on the ledger.")
         screen.next(("tally log --stream pipeline:own_data", "what was recorded"))
     else:
         name = next((record.body["name"] for record in ran.records if record.kind == "dataset"), "ID")

@@ -90,7 +90,9 @@ def show_report(screen: Screen, report: Report) -> None:
         screen.line(f"{wrong:,} of {total:,} subjects {'is' if wrong == 1 else 'are'} not as recorded.")
     if open_:
         screen.line(f"{open_:,} of {total:,} subjects could not be settled.")
-    if not report.witnessed:
+    if any(each.kind == "checkpoint" and EXIT_CODES[each.status] == 1 for each in report.subjects):
+        screen.line("NOT witnessed: the checkpoint that was kept contradicts this ledger.")
+    elif not report.witnessed:
         screen.line(NOT_WITNESSED)
 
 

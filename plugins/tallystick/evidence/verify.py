@@ -87,7 +87,7 @@ def _ledger(chain: Chain, running: Replay, *, witnessed: bool) -> Subject:
     counts = (
         f"blocks 0-{chain.height - 1}, {running.transactions:,} transactions, {running.records:,} records"
     )
-    signed = "witnessed" if witnessed else "NOT witnessed"
+    signed = "witnessed as far as the heads below say" if witnessed else "NOT witnessed"
     detail = f"{counts}: consistent, signed by the operator, {signed}"
     return Subject("ledger", chain.origin, VERIFIED, detail)
 

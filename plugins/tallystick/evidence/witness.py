@@ -112,4 +112,9 @@ def _extends(chain: Chain, head: Checkpoint, kind: str) -> Subject:
 
 
 def _head(note: str | None) -> Checkpoint | None:
-    return None if note is None else parse_checkpoint(parse_note(note).text)
+    """The head of a note, or of the one line that people keep: ORIGIN SIZE ROOT, which nobody signed."""
+    if note is None:
+        return None
+    if len(line := note.split()) == 3 and "\n" not in note.strip():
+        return parse_checkpoint("".join(f"{part}\n" for part in line))
+    return parse_checkpoint(parse_note(note).text)

@@ -135,10 +135,24 @@ def find_run(settings: Settings, run_id: str) -> TrackedRun | None:
             experiment,
             run.info.status,
             dict(run.data.params),
-            dict(run.data.metrics),
+            _metrics(client, run),
             artifacts,
             _registered(client, run_id, places),
         )
+
+
+def _metrics(client: MlflowClient, run: Any) -> dict[str, float]:
+    """The last value of each metric; and, as one more metric, what its history has beside that value.
+
+    MLflow keeps both, in different tables, and shows the history as the metric's curve.
+    """
+    found = dict(run.data.metrics)
+    for name, value in run.data.metrics.items():
+        history = [each.value for each in client.get_metric_history(run.info.run_id, name)]
+        if history != [value]:
+            other = [each for each in history if each != value]
+            found[f"{name} (history)"] = other[0] if other else float("nan")
+    return found
 
 
 def list_runs(settings: Settings, origin: str, datasets: Collection[str]) -> dict[str, str]:

@@ -46,11 +46,21 @@ def test_a_ledger_that_extends_the_pinned_head_is_witnessed_by_it(case):
     assert report.verified
     assert report.witnessed
     assert by_kind(report, "checkpoint").detail == "extends it: blocks 0-2 are those of that head"
-    assert report.subjects[0].detail.endswith("signed by the operator, witnessed")
+    assert report.subjects[0].detail.endswith("witnessed as far as the heads below say")
 
 
 def test_a_pin_of_today_is_witnessed_too(case):
     assert case.verify(pin=case.head()).witnessed
+
+
+def test_the_one_line_that_people_keep_pins_as_the_whole_head_does(case):
+    line = " ".join(case.early.split("\n")[:3])
+    assert case.verify(pin=line + "\n").witnessed
+    origin, size, root = line.split()
+    report = case.verify(pin=f"{origin} {int(size) - 1} {root}")
+    assert (report.exit_code, report.witnessed) == (1, False)
+    # Nobody signed it, so it cannot count for somebody who trusts certain keys only.
+    assert not case.verify(pin=line, trust=trust(case)).witnessed
 
 
 def test_a_ledger_written_anew_with_every_key_fails_a_kept_head(case):
