@@ -193,10 +193,15 @@ def verify(
     *,
     since: str | None = None,
     trust: str | None = None,
+    packages: Path | None = None,
     only: str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Report:
     """Verify the ledger and all that its records speak of, or only the record ``only``.
+
+    Blocks of older contracts are run again with the packages in ``packages``. Those of the home are run
+    only where nothing kept elsewhere is held against it: code that the judged party supplies could
+    otherwise judge for the auditor.
 
     ``since`` is a kept checkpoint, ``trust`` a C2SP tlog-policy, both as text. The head is remembered
     outside the home where nothing contradicts it. What a whole verification found, or that the file was
@@ -225,7 +230,7 @@ def verify(
             report = verify(
                 stored,
                 kept,
-                packages=settings.packages,
+                packages=packages or (settings.packages if since is None and trust is None else None),
                 off_chain=_off_chain(settings),
                 only=only,
                 progress=progress,

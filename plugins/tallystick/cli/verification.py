@@ -27,6 +27,9 @@ def add(adder: Adder) -> None:
     verify.add_argument(
         "--trust", type=Path, metavar="FILE", help="whose signatures count: a C2SP tlog-policy"
     )
+    verify.add_argument(
+        "--packages", type=Path, metavar="DIR", help="older contract packages that you trust to be run here"
+    )
 
 
 def _verify(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
@@ -39,6 +42,7 @@ def _verify(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
         screen,
         since=None if arguments.since is None else _read(arguments.since, "checkpoint"),
         trust=None if arguments.trust is None else _read(arguments.trust, "trust policy"),
+        packages=arguments.packages,
         only=only,
     )
     show_report(screen, report)
@@ -53,6 +57,7 @@ def run_verification(
     *,
     since: str | None = None,
     trust: str | None = None,
+    packages: Path | None = None,
     only: str | None = None,
 ) -> Report:
     """Verify, saying meanwhile what is being checked."""
@@ -60,7 +65,12 @@ def run_verification(
 
     with screen.busy("opening the ledger") as tell:
         return wiring.verify(
-            settings, since=since, trust=trust, only=only, progress=lambda *step: tell(_step(*step))
+            settings,
+            since=since,
+            trust=trust,
+            packages=packages,
+            only=only,
+            progress=lambda *step: tell(_step(*step)),
         )
 
 

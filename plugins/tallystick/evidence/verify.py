@@ -93,5 +93,8 @@ def _ledger(chain: Chain, running: Replay, *, witnessed: bool) -> Subject:
 
 
 def _unknown(digest: str, block: int) -> Subject:
-    detail = f"not at hand, so from block {block} on its transactions could not be run again"
+    detail = (
+        f"from block {block} on its transactions were not run again: it is not at hand, or not trusted"
+        " (tally verify --packages DIR)"
+    )
     return Subject("contracts", digest, UNCHECKED, detail)

@@ -11,6 +11,8 @@ from support.home import make_home
 from tallystick import wiring
 from tallystick.clients import charter
 from tallystick.errors import InvalidInput
+from tallystick.evidence import verify as verify_module
+from tallystick.evidence.report import Report
 from tallystick.identity import load_user
 from tallystick.ledger.embedded import genesis
 from tallystick.reports.verification import last_verification
@@ -81,3 +83,20 @@ def test_a_file_that_is_refused_replaces_an_older_verdict(tmp_path):
     kept = last_verification(settings.home)
     assert not kept["verified"]
     assert kept["subjects"] == report.value()["subjects"]
+
+
+def test_packages_of_the_home_are_not_run_for_an_auditor(tmp_path, monkeypatch):
+    """What the judged party supplies runs only where nothing is held against it, or where it is named."""
+    settings = make_home(tmp_path)
+    kept = wiring.open_ledger(settings).checkpoint()
+    given = []
+
+    def note(*inputs, packages, **options):
+        given.append(packages)
+        return Report((), witnessed=False)
+
+    monkeypatch.setattr(verify_module, "verify", note)
+    wiring.verify(settings)
+    wiring.verify(settings, since=kept)
+    wiring.verify(settings, since=kept, packages=tmp_path)
+    assert given == [settings.packages, None, tmp_path]

@@ -36,6 +36,8 @@ class SignedProposal:
 
     def is_what_was_signed(self) -> bool:
         """Whether the fields beside the signed bytes say what those bytes say."""
+        if type(self.time) is not int:  # a float would be signed as it is, and then no block could be read
+            return False
         creator = sha256(self.creator).hexdigest()
         data = _encode(
             self.contract, creator, self.nonce.hex(), self.origin, self.request, self.time, self.transaction

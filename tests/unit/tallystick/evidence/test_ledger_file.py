@@ -289,7 +289,7 @@ def test_contracts_that_are_not_at_hand_cannot_be_checked(case, monkeypatch):
     assert report.exit_code == 3
     (found,) = bad(report)
     assert (found.kind, found.status) == ("contracts", "cannot check")
-    assert found.detail.startswith("not at hand, so from block 1 on")
+    assert found.detail.startswith("from block 1 on its transactions were not run again")
 
 
 def test_contracts_that_were_kept_run_again(case, monkeypatch, tmp_path):

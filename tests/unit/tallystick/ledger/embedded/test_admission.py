@@ -15,6 +15,7 @@ from tallystick.identity import load_msp
 from tallystick.ledger.embedded.genesis import create_ledger, reconfigure
 from tallystick.ledger.embedded.ledger import EmbeddedLedger, Endorsed
 from tallystick.ledger.port import Call
+from tallystick.proof.block import parse_block
 
 
 @pytest.fixture
@@ -102,6 +103,15 @@ def test_what_runs_is_what_was_signed(host, field):
     other = {int: lambda: value + 1, bytes: lambda: value[:-1] + b" }", str: lambda: value[:-1] + "~"}
     changed = dataclasses.replace(endorsed.proposal, **{field: other[type(value)]()})
     assert code(host.ledger.commit, Endorsed(changed, endorsed.simulation)) == "NOT_A_MEMBER"
+
+
+def test_a_time_that_is_not_whole_milliseconds_is_refused_and_spoils_nothing(host):
+    request = ledgers.dataset()
+    host.submit("register_dataset", request)
+    for time_ms in (host.clock() + 0.5, float(host.clock()), True):
+        assert code(host.submit, "register_dataset", request, time_ms=time_ms) == "NOT_A_MEMBER"
+    for block in host.ledger.blocks():
+        parse_block(block.header, block.data)
 
 
 def test_an_endorsement_that_was_not_made_here_is_refused(host):
