@@ -50,15 +50,17 @@ class Airflow:
 
     def wait(self, what: str, seconds: float, until: Callable[[], Any]) -> Any:
         deadline = time.monotonic() + seconds
+        last: httpx.HTTPError | None = None  # not up yet, or busy: the deadline decides
         while time.monotonic() < deadline:
             try:
                 if found := until():
                     return found
-            except httpx.HTTPError:
-                pass  # not up yet, or busy: the deadline decides
+            except httpx.HTTPError as error:
+                last = error
             time.sleep(1)
         raise AssertionError(
-            f"no {what} after {seconds:.0f} s\n" + self.log.read_text(errors="replace")[-8000:]
+            f"no {what} after {seconds:.0f} s (last error: {last!r})\n"
+            + self.log.read_text(errors="replace")[-8000:]
         )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from tallystick.execution.simulate import Version
+from tallystick.execution.state_table import StateSnapshot
 
 Row = tuple[Any, ...]
 
@@ -33,28 +34,13 @@ CREATE INDEX records_by_kind ON records (kind, leaf);
 """
 
 
-class Derived:
+class Derived(StateSnapshot):
     """The derived tables in the making, and the records found on the way. Also an execution snapshot."""
 
     def __init__(self) -> None:
-        self._connection = sqlite3.connect("", isolation_level=None)
+        super().__init__(sqlite3.connect("", isolation_level=None))
         self._connection.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {_SCHEMA}")
         self._connection.execute("BEGIN")
-
-    def get(self, key: str) -> tuple[bytes, Version] | None:
-        """As `tallystick.execution.simulate.Snapshot.get`."""
-        row = self._connection.execute(
-            "SELECT value, block, position FROM state WHERE key = ?", (key,)
-        ).fetchone()
-        return (row[0], (row[1], row[2])) if row else None
-
-    def scan(self, start: str, end: str, limit: int) -> list[tuple[str, bytes, Version]]:
-        """As `tallystick.execution.simulate.Snapshot.scan`."""
-        rows = self._connection.execute(
-            "SELECT key, value, block, position FROM state WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
-            (start, end, limit),
-        )
-        return [(key, value, (block, position)) for key, value, block, position in rows]
 
     def write_state(self, writes: Mapping[str, bytes | None], version: Version) -> None:
         """Take over the writes of a valid transaction; None removes a key."""

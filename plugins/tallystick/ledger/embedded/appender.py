@@ -12,7 +12,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tallystick.execution.simulate import Simulation, Version
-from tallystick.ledger.embedded.database import StateSnapshot
+from tallystick.execution.state_table import StateSnapshot
 from tallystick.ledger.embedded.proposals import SignedProposal, envelope_bytes
 from tallystick.proof import leaves
 from tallystick.proof.block import Config, Header, canonical

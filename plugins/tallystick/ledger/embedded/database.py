@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from tallystick.errors import CouldNotCheck, NotAsRecorded
-from tallystick.execution.simulate import Version
 
 DERIVED: Final = ("state", "transactions", "hashes", "head")
 SCHEMA: Final = """
@@ -109,26 +108,6 @@ class Database:
             yield
         finally:
             os.close(descriptor)
-
-
-class StateSnapshot:
-    """`tallystick.execution.Snapshot` over the state table, inside one SQLite transaction."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def get(self, key: str) -> tuple[bytes, Version] | None:
-        row = self._connection.execute(
-            "SELECT value, block, position FROM state WHERE key = ?", (key,)
-        ).fetchone()
-        return (row[0], (row[1], row[2])) if row else None
-
-    def scan(self, start: str, end: str, limit: int) -> list[tuple[str, bytes, Version]]:
-        rows = self._connection.execute(
-            "SELECT key, value, block, position FROM state WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
-            (start, end, limit),
-        )
-        return [(key, value, (block, position)) for key, value, block, position in rows]
 
 
 def create(path: Path) -> None:

@@ -16,10 +16,11 @@ from chaincode.errors import Refusal
 from chaincode.parties import CHARTER_KEY, Parties
 from tallystick.errors import CouldNotCheck, InvalidInput, Refused, TallystickError
 from tallystick.execution import packages, simulate
+from tallystick.execution.state_table import StateSnapshot
 from tallystick.identity import Identity
 from tallystick.ledger.embedded import appender
 from tallystick.ledger.embedded.appender import Executed, PendingState
-from tallystick.ledger.embedded.database import Database, StateSnapshot
+from tallystick.ledger.embedded.database import Database
 from tallystick.ledger.embedded.groups import GroupCommit
 from tallystick.ledger.embedded.proposals import SignedProposal, propose
 from tallystick.ledger.embedded.reader import Reader, Rules
