@@ -18,11 +18,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from peers import CACHE
 
+from tallystick.home.create import DEVELOPMENT_PARTIES, create_home
 from tallystick.identity import Identity, load_user
 from tallystick.ledger.port import Call, Ledger
 from tallystick.proof.block import parse_block
 from tallystick.settings import Settings
-from tallystick.wiring import DEVELOPMENT_PARTIES, create_home, open_ledger
+from tallystick.wiring import open_ledger
 
 DIGEST = "3f9c2a71b0de" * 5 + "3f9c"
 SHARED = "CPU seconds are of all processes involved; other work ran on the machine at the same time."

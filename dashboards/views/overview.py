@@ -9,9 +9,9 @@ import streamlit as st
 from dashboards import page
 from dashboards.facts import Facts, read_facts, read_lineage
 from dashboards.lineage import lineage_picture
-from tallystick import wiring
 from tallystick.cli.screen import utc
 from tallystick.evidence.report import EXIT_CODES
+from tallystick.home.verification import verify_home
 from tallystick.reports.summary import count, summary, title
 from tallystick.settings import Settings
 
@@ -32,7 +32,7 @@ def render(settings: Settings) -> None:
     )
     if button.button("Verify now", width="stretch"):
         with st.spinner("Reading everything again …"):
-            wiring.verify(settings)
+            verify_home(settings)
         facts = read_facts(settings)
     left, right = st.columns(2)
     left.html(_intact(facts))

@@ -15,13 +15,14 @@ from support.home import make_home
 
 from tallystick.clients.provenance import Request, Requests, Task
 from tallystick.errors import Refused, TallystickError
+from tallystick.home.verification import verify_home
 from tallystick.steps.errors import CheckFailed
 from tallystick.steps.ingest import ingest
 from tallystick.steps.screening import run_screening
 from tallystick.steps.track import track
 from tallystick.steps.train import train
 from tallystick.steps.validation import run_validation
-from tallystick.wiring import open_workspace, verify
+from tallystick.wiring import open_workspace
 
 TEXTS = [f"canary-{letter * 6}" for letter in "abcdef"]
 COUNTS = [70_000_000 + 1_234_567 * number for number in range(6)]
@@ -155,5 +156,5 @@ def test_no_digest_of_the_file_stands_on_the_ledger_in_the_clear(spoilt):
 
 def test_the_home_verifies(spoilt):
     settings, _ = spoilt
-    report = verify(settings)
+    report = verify_home(settings)
     assert report.verified, report.subjects

@@ -9,13 +9,14 @@ from support.home import make_home
 
 from tallystick.cli import main
 from tallystick.clients.provenance import Requests, Task
+from tallystick.home.verification import verify_home
 from tallystick.settings import Settings
 from tallystick.steps.ingest import ingest
 from tallystick.steps.screening import run_screening
 from tallystick.steps.track import track
 from tallystick.steps.train import train
 from tallystick.steps.validation import data_docs, run_validation
-from tallystick.wiring import open_workspace, verify
+from tallystick.wiring import open_workspace
 
 POLICY = """
 name: visits
@@ -77,7 +78,7 @@ def test_erasing_one_version_leaves_the_other_whole(home, tmp_path, capsys):
     removed = objects - {path for path in home.objects.rglob("*") if path.is_file()}
     # The file, the run record, its predictions, the model and its manifest, and the sealed digests' memory.
     assert len(removed) >= 5
-    report = verify(home)
+    report = verify_home(home)
     status = {subject.id: subject.status for subject in report.subjects}
     assert status[first.dataset.id] == "ERASED"
     assert status[second.dataset.id] == "verified"

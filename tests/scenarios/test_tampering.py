@@ -19,6 +19,7 @@ from tallystick.clients.provenance import Request
 from tallystick.errors import CouldNotCheck
 from tallystick.evidence.verify import verify
 from tallystick.evidence.witness import Kept
+from tallystick.home import verification
 from tallystick.ledger.embedded.stored import StoredFile
 from tallystick.proof.trust import parse_trust
 from tallystick.settings import Settings
@@ -301,15 +302,15 @@ def test_yesterdays_home_put_back_is_seen_on_the_machine_that_saw_todays(attacke
     shutil.copy(attacked.ledger, yesterday)
     with wiring.open_workspace(attacked.settings) as w:
         w.provenance.attest(Request("today"), stream="dataset:visits")
-    assert wiring.verify(attacked.settings).verified
+    assert verification.verify_home(attacked.settings).verified
     for leftover in attacked.settings.home.glob("ledger.db*"):
         leftover.unlink()
     shutil.copy(yesterday, attacked.ledger)
-    report = wiring.verify(attacked.settings)
+    report = verification.verify_home(attacked.settings)
     assert report.exit_code == 1
     assert [subject.kind for subject in wrong(report).values()] == ["last head seen"]
     shutil.rmtree(attacked.settings.state_dir)
-    assert wiring.verify(attacked.settings).verified
+    assert verification.verify_home(attacked.settings).verified
 
 
 def _head_id(note: str) -> str:

@@ -10,11 +10,11 @@ from typing import Any
 
 from support import ledgers
 
-from tallystick import wiring
 from tallystick.evidence.report import Report, Subject
 from tallystick.evidence.subjects import OffChain
 from tallystick.evidence.verify import verify
 from tallystick.evidence.witness import Kept
+from tallystick.home import verification
 from tallystick.ledger.embedded.ledger import EmbeddedLedger
 from tallystick.ledger.embedded.stored import StoredFile
 from tallystick.settings import Settings
@@ -65,7 +65,7 @@ def bad(report: Report) -> list[Subject]:
 
 def off_chain(settings: Settings) -> OffChain:
     """Where a home keeps what its records speak of, as `tally verify` finds it."""
-    return wiring._off_chain(settings)
+    return verification.off_chain(settings)
 
 
 def verify_home(settings: Settings, kept: Kept | None = None, only: str | None = None) -> Report:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tallystick.home.create import DEVELOPMENT_PARTIES, create_home
 from tallystick.settings import Settings
-from tallystick.wiring import DEVELOPMENT_PARTIES, create_home
 
 
 def make_home(directory: Path) -> Settings:

@@ -36,14 +36,14 @@ def add(adder: Adder) -> None:
 
 
 def _init(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
-    from tallystick import wiring
+    from tallystick.home.create import create_home
 
     if not _LOG_NAME.fullmatch(arguments.name):
         raise InvalidInput(
             "that is no name for a log",
             hint="Take lower-case letters, digits, dots, slashes and hyphens: hospital.example/lab",
         )
-    ledger = wiring.create_home(settings, name=arguments.name)
+    ledger = create_home(settings, name=arguments.name)
     try:
         origin, vkey = ledger.origin, ledger.vkey
     finally:
@@ -64,7 +64,8 @@ def _init(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
 
 
 def _status(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
-    from tallystick import heads, wiring
+    from tallystick import heads
+    from tallystick.home.configure import package_status
     from tallystick.proof.checkpoint import parse_checkpoint
     from tallystick.proof.note import parse_note
     from tallystick.reports.verification import last_verification
@@ -79,7 +80,7 @@ def _status(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
             "leaves": head.size,
             "records": index.kinds(),
             "refusals": _lines(settings.refusals),
-            "package": wiring.package_status(settings),
+            "package": package_status(settings),
             "last_head_seen": parse_checkpoint(parse_note(remembered).text).size if remembered else None,
             "last_verification": last_verification(settings.home),
             "mlflow": settings.mlflow_uri,
@@ -133,9 +134,9 @@ def _rebuild(arguments: argparse.Namespace, settings: Settings, screen: Screen) 
 
 
 def _activate(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
-    from tallystick import wiring
+    from tallystick.home.configure import activate
 
-    before, after = wiring.activate(settings)
+    before, after = activate(settings)
     if before == after:
         screen.line(
             f"The contracts installed here ({after[:12]}) are in force already; nothing was recorded."
@@ -149,10 +150,10 @@ def _activate(arguments: argparse.Namespace, settings: Settings, screen: Screen)
 
 
 def _revoke(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
-    from tallystick import wiring
+    from tallystick.home.configure import revoke
 
     msp = arguments.msp or settings.msp_id
-    block = wiring.revoke(settings, msp, arguments.user)
+    block = revoke(settings, msp, arguments.user)
     screen.line(f"Revoked: {arguments.user} of {msp}, by the configuration in block {block:,}.")
     screen.line("What it signed before stays valid; nothing that it signs from now on will be.")
     screen.next(("tally status", ""))

@@ -124,11 +124,11 @@ def _run(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> i
 
 def _prepare_demo(settings: Settings, screen: Screen) -> None:
     """Make the demonstration's home unless there is one."""
-    from tallystick import wiring
     from tallystick.files import write_atomic
+    from tallystick.home.create import DEVELOPMENT_PARTIES, create_home, has_charter
 
-    if not wiring.has_charter(settings):
-        ledger = wiring.create_home(settings, name=_DEMO_NAME, parties=wiring.DEVELOPMENT_PARTIES)
+    if not has_charter(settings):
+        ledger = create_home(settings, name=_DEMO_NAME, parties=DEVELOPMENT_PARTIES)
         ledger.close()
         write_atomic(settings.msp / "DEVELOPMENT-KEYS.txt", _LABEL.encode())
         screen.line(f"Made {settings.home} with the keys of three organisations: for development only.")
@@ -137,10 +137,10 @@ def _prepare_demo(settings: Settings, screen: Screen) -> None:
 
 def _check_ready(settings: Settings) -> None:
     """Whether records can be written at all, before a minute is spent on finding out."""
-    from tallystick import wiring
+    from tallystick.home.configure import package_status
     from tallystick.identity import load_user
 
-    package = wiring.package_status(settings)
+    package = package_status(settings)
     if package["active"] != package["installed"]:
         raise CouldNotCheck(
             f"the contracts installed here ({package['installed'][:12]}) are not those in force on the ledger"

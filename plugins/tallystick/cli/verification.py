@@ -61,10 +61,10 @@ def run_verification(
     only: str | None = None,
 ) -> Report:
     """Verify, saying meanwhile what is being checked."""
-    from tallystick import wiring
+    from tallystick.home.verification import verify_home
 
     with screen.busy("opening the ledger") as tell:
-        return wiring.verify(
+        return verify_home(
             settings,
             since=since,
             trust=trust,

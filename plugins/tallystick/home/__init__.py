@@ -1,0 +1,1 @@
+"""A home as a whole: creating, configuring and verifying it. Adapters come from `tallystick.wiring`."""

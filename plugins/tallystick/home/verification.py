@@ -1,0 +1,111 @@
+"""Verifying a home: its ledger, all that its records speak of, and what was kept elsewhere against both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from contextlib import closing
+from pathlib import Path
+
+from tallystick import heads, wiring
+from tallystick.errors import InvalidInput, NotAsRecorded
+from tallystick.evidence.report import CHANGED, Report, Subject
+from tallystick.evidence.runs import TrackedRuns
+from tallystick.evidence.subjects import OffChain
+from tallystick.evidence.verify import verify
+from tallystick.evidence.witness import Kept
+from tallystick.fingerprint.keys import Keyring, TableKey
+from tallystick.ledger.port import BlockBytes
+from tallystick.proof.block import origin_of, parse_block
+from tallystick.proof.errors import ProofError
+from tallystick.proof.trust import parse_trust
+from tallystick.reports.verification import keep_verification
+from tallystick.settings import Settings
+from tallystick.store import Store
+
+
+def verify_home(
+    settings: Settings,
+    *,
+    since: str | None = None,
+    trust: str | None = None,
+    packages: Path | None = None,
+    only: str | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Report:
+    """Verify the ledger and all that its records speak of, or only the record ``only``.
+
+    Blocks of older contracts are run again with the packages in ``packages``. Those of the home are run
+    only where nothing kept elsewhere is held against it: code that the judged party supplies could
+    otherwise judge for the auditor.
+
+    ``since`` is a kept checkpoint, ``trust`` a C2SP tlog-policy, both as text. The head is remembered
+    outside the home where nothing contradicts it. What a whole verification found, or that the file was
+    refused, is kept for `tally status` and the dashboard. Raises `InvalidInput` for texts that are neither.
+    """
+    try:
+        policy = None if trust is None else parse_trust(trust)
+    except ProofError as error:
+        raise InvalidInput(
+            f"the trust policy cannot be read: {error}",
+            hint="docs/formats/trust-policy.md says how it is written.",
+        ) from None
+    try:
+        with wiring.stored_ledger(settings) as stored:
+            kept = Kept(since, policy, _last_head(settings, next(stored.blocks(), None)))
+            report = verify(
+                stored,
+                kept,
+                packages=packages or (settings.packages if since is None and trust is None else None),
+                off_chain=off_chain(settings),
+                only=only,
+                progress=progress,
+            )
+            height = stored.height
+    except NotAsRecorded as error:
+        refused = Report.of([Subject("ledger", settings.ledger_url, CHANGED, error.message)], witnessed=False)
+        keep_verification(settings.home, refused.value(), 0)
+        return refused
+    if report.exit_code != 1:
+        with closing(wiring.open_ledger(settings)) as ledger:
+            heads.remember_head(settings.state_dir, ledger.checkpoint(), ledger.consistency_proof)
+    if only is None:
+        keep_verification(settings.home, report.value(), height - 1)
+    return report
+
+
+def off_chain(settings: Settings) -> OffChain:
+    """Where this home keeps what its records speak of."""
+    from tallystick.fingerprint.tables import TableFingerprint, fingerprint_table
+    from tallystick.steps import track
+    from tallystick.steps.opening import stored_policy
+    from tallystick.steps.tables import read_table
+
+    store = Store(settings.objects)
+
+    def fingerprint(path: Path, policy_digest: str, key: TableKey) -> TableFingerprint:
+        policy = stored_policy(store, policy_digest)
+        return fingerprint_table(read_table(path, policy), key, subject=policy.privacy.subject)
+
+    kept_here = settings.mlflow_uri.removeprefix("sqlite:///")
+    # Asking MLflow would make its database, and a first run takes it ten seconds.
+    nothing_yet = kept_here != settings.mlflow_uri and not Path(kept_here).exists()
+
+    def list_runs(origin: str, datasets: Collection[str]) -> Collection[str]:
+        return () if nothing_yet else track.list_runs(settings, origin, datasets)
+
+    def read_run(run_id: str) -> track.TrackedRun | None:
+        return None if nothing_yet else track.find_run(settings, run_id)
+
+    runs = TrackedRuns(list_runs, read_run)
+    return OffChain(store, Keyring(settings.keys), fingerprint, runs)
+
+
+def _last_head(settings: Settings, genesis: BlockBytes | None) -> str | None:
+    """The last head seen of the ledger that starts with ``genesis``; None where that cannot be read."""
+    try:
+        block = None if genesis is None else parse_block(genesis.header, genesis.data)
+    except (ProofError, TypeError):
+        return None
+    if block is None or block.config is None:
+        return None
+    return heads.last_head(settings.state_dir, origin_of(block.config.name, block.header.digest))
