@@ -8,6 +8,8 @@ TallystickError              4  a fault of ours
 ├── InvalidInput             2  what the user gave cannot be used
 │   └── PolicyError          2  a policy file is wrong, at a line
 └── CouldNotCheck            3  neither yes nor no: something needed is missing or out of reach
+    ├── Missing              3  what a record names is not where it was kept
+    └── Unreachable          3  a server does not answer: asking it again is of no use now
 
 A message says what happened and to what; ``hint`` says what to do. Neither repeats data values.
 """
@@ -69,3 +71,11 @@ class CouldNotCheck(TallystickError):
     """What a check needs is missing, locked or out of reach."""
 
     exit_code = 3
+
+
+class Missing(CouldNotCheck):
+    """What a record names is not where it was kept; a verification counts it as not as recorded."""
+
+
+class Unreachable(CouldNotCheck):
+    """A server does not answer at all."""

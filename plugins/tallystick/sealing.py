@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from tallystick.errors import CouldNotCheck, NotAsRecorded
+from tallystick.errors import CouldNotCheck, Missing, NotAsRecorded
 from tallystick.files import private_directory, write_atomic
 from tallystick.fingerprint.keys import TableKey
 from tallystick.store import Store
@@ -24,6 +24,8 @@ Digests = Mapping[str, str]
 """``{"sha256": hex}`` or ``{"hmac-sha256": hex}``, as it stands in records."""
 
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
+_ABSENT: Final = "the object of the sealed digest {} is erased or not here"
+_ONLY_THERE: Final = "It can be checked only where the dataset's key and its objects are."
 
 
 def seal(key: TableKey | None, sha256: str) -> dict[str, str]:
@@ -59,18 +61,18 @@ def remembered(store: Store) -> dict[str, str]:
 def resolve(store: Store, digests: Digests, key: TableKey | None) -> str:
     """The SHA-256 of the object that a record names by ``digests``, checked under ``key`` again.
 
-    Raises `CouldNotCheck` where the key or the memory is erased or not here, and `NotAsRecorded` where
-    what is remembered is not what was sealed.
+    Raises `CouldNotCheck` without the key, `Missing` where the memory is erased or not here, and
+    `NotAsRecorded` where what is remembered is not what was sealed.
     """
     if PLAIN in digests:
         return digests[PLAIN]
     sealed = digests.get(KEYED, "")
     if key is None or not _HEX.fullmatch(sealed):
-        raise _absent(sealed)
+        raise CouldNotCheck(_ABSENT.format(sealed[:12]), hint=_ONLY_THERE)
     try:
         sha256 = _place(store, sealed).read_text(encoding="ascii")
     except FileNotFoundError:
-        raise _absent(sealed) from None
+        raise Missing(_ABSENT.format(sealed[:12]), hint=_ONLY_THERE) from None
     except (OSError, UnicodeDecodeError) as error:
         raise CouldNotCheck(
             f"the sealed digest {sealed[:12]} cannot be read: {type(error).__name__}"
@@ -82,10 +84,3 @@ def resolve(store: Store, digests: Digests, key: TableKey | None) -> str:
 
 def _place(store: Store, sealed: str) -> Path:
     return store.root / "sealed" / sealed
-
-
-def _absent(sealed: str) -> CouldNotCheck:
-    return CouldNotCheck(
-        f"the object of the sealed digest {sealed[:12]} is erased or not here",
-        hint="It can be checked only where the dataset's key and its objects are.",
-    )

@@ -7,8 +7,7 @@
     ROOT/incoming/                             copies under way, of no meaning to a reader
 
 Nothing under ROOT has a name before it is whole and on the disk, so a killed process leaves no half
-object. A folder is an object too, the manifest of its files: canonical JSON
-``{"files": [{"path", "sha256", "size"}, ...], "v": 1}``, sorted by the UTF-8 bytes of the path.
+object. A folder is an object too, the manifest of its files (folders.py).
 """
 
 from __future__ import annotations
@@ -23,13 +22,14 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Final
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Final
 
 from chaincode import canonical
-from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
+from tallystick.errors import CouldNotCheck, InvalidInput, Missing, NotAsRecorded
 from tallystick.files import cannot_write, private_directory, publish, sync_directory, write_all, write_atomic
+from tallystick.folders import file_names, make_manifest, read_manifest
 
 Progress = Callable[[int], None]
 """Told how many more bytes are done."""
@@ -45,27 +45,26 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class StoredObject:
-    """What `Store.add_file` stored; ``referenced`` if only by its path, because it was too big to copy;
-    ``new`` if the store did not have it before."""
+    """What `Store.add_file` stored; ``referenced`` if only by its path, because it was too big to copy.
+    ``written`` is the file that was written, for `Store.take_back`; None if the object was there before."""
 
     digest: str
     size: int
     referenced: bool = False
-    new: bool = True
+    written: tuple[int, int] | None = field(default=None, compare=False)
 
 
 class Store:
     """The objects under ``root`` (0700). Files of more than ``copy_limit`` bytes are referred to, not copied.
 
     Digests are 64 lower-case hex digits; any other text is `InvalidInput`. Several processes may add
-    and read at once.
+    and read at once. Nothing is made or changed before something is added.
     """
 
     def __init__(self, root: Path, copy_limit: int = 8 << 30) -> None:
-        self._root = private_directory(root)
-        self._incoming = private_directory(root / "incoming")
+        self._root = root
+        self._incoming = root / "incoming"
         self._copy_limit = copy_limit
-        self._remove_stale()
 
     @property
     def root(self) -> Path:
@@ -92,16 +91,31 @@ class Store:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 else:
                     digest, size = _digest(source.fileno(), progress, incoming.fileno)
-                new = not self._has(digest)
-                incoming.publish(self._place(digest))
-        return StoredObject(digest, size, new=new)
+                written = self._publish(incoming, digest)
+        return StoredObject(digest, size, written=written)
+
+    def take_back(self, stored: StoredObject) -> bool:
+        """Undo `add_file`; whether the object is gone now.
+
+        It stays where it was there before, and where anybody added the same bytes since: it is theirs too.
+        Raises `CouldNotCheck` if it cannot be removed.
+        """
+        place = self._place(stored.digest)
+        path = _reference(place) if stored.referenced else place
+        try:
+            with self._alone():
+                if stored.written is None or _identity(path) != stored.written:
+                    return False
+                return self.delete(stored.digest)
+        except FileNotFoundError:
+            return False
 
     def add_bytes(self, data: bytes) -> str:
         """Store ``data``; its digest. Raises `CouldNotCheck` when the store cannot be written."""
         digest = hashlib.sha256(data).hexdigest()
         with self._receive() as incoming:
             write_all(incoming.fileno, data)
-            incoming.publish(self._place(digest))
+            self._publish(incoming, digest)
         return digest
 
     def add_folder(self, path: Path, progress: Progress | None = None) -> str:
@@ -109,12 +123,12 @@ class Store:
 
         Raises `InvalidInput` for links and for names that are not UTF-8, and as `add_file` does.
         """
-        names = sorted(_names(path), key=lambda name: name.encode())
+        names = sorted(file_names(path), key=lambda name: name.encode())
         files = []
         for name in names:
             stored = self.add_file(path / name, progress, may_refer=False)
             files.append({"path": name, "sha256": stored.digest, "size": stored.size})
-        return self.add_bytes(canonical.encode({"files": files, "v": 1}))
+        return self.add_bytes(make_manifest(files))
 
     def open_folder(self, digest: str, destination: Path) -> None:
         """Write the folder of the manifest ``digest`` to ``destination``, which must be new or empty.
@@ -122,7 +136,7 @@ class Store:
         Every byte written is checked. Raises as `open` does, `InvalidInput` for a ``destination`` that
         is not empty, and `NotAsRecorded` for a manifest that is none or whose names lead elsewhere.
         """
-        files = _manifest(self.read(digest, _MAX_MANIFEST), digest)
+        files = read_manifest(self.read(digest, _MAX_MANIFEST), digest)
         if destination.is_symlink() or (destination.exists() and any(destination.iterdir())):
             raise InvalidInput(f"{destination} is not empty", hint="Name a new directory.")
         private_directory(destination)
@@ -134,7 +148,8 @@ class Store:
     def open(self, digest: str) -> BinaryIO:
         """The object, open for reading at its start, after its bytes were digested and found right.
 
-        Raises `CouldNotCheck` if it is missing and `NotAsRecorded` if it differs.
+        Raises `Missing` where it is not there, `CouldNotCheck` where it cannot be read and `NotAsRecorded`
+        where it differs.
         """
         file = self._unchecked(digest)
         try:
@@ -163,7 +178,7 @@ class Store:
         return data
 
     def verify(self, digest: str, progress: Progress | None = None) -> bool:
-        """Whether the object is as recorded. Raises `CouldNotCheck` if it is missing or unreadable."""
+        """Whether the object is as recorded. Raises `Missing`, or `CouldNotCheck` if it is unreadable."""
         try:
             with self._unchecked(digest) as file:
                 return _digest(file.fileno(), progress)[0] == digest
@@ -219,7 +234,7 @@ class Store:
             return _open_no_follow(location)
         except FileNotFoundError:
             where = f" (kept at {location})" if self.is_referenced(digest) else ""
-            raise CouldNotCheck(f"object {digest[:12]} is missing{where}") from None
+            raise Missing(f"object {digest[:12]} is missing{where}") from None
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.EINVAL):
                 raise NotAsRecorded(f"object {digest[:12]} is no longer a plain file") from None
@@ -251,10 +266,13 @@ class Store:
             document = canonical.encode({"path": str(path.resolve()), "size": size})
         except canonical.NotCanonical:
             raise InvalidInput("a file's name is not UTF-8", hint="Rename it and try again.") from None
-        place, new = self._place(digest), not self._has(digest)
+        place = self._place(digest)
         private_directory(place.parent)
-        write_atomic(_reference(place), document, 0o400)
-        return StoredObject(digest, size, referenced=True, new=new)
+        with self._alone():
+            new = not self._has(digest)
+            write_atomic(_reference(place), document, 0o400)
+            written = _identity(_reference(place)) if new else None
+        return StoredObject(digest, size, referenced=True, written=written)
 
     def _has(self, digest: str) -> bool:
         place = self._place(digest)
@@ -264,8 +282,31 @@ class Store:
         space = os.statvfs(self._root)
         return space.f_bavail * space.f_frsize >= size + _MARGIN
 
+    def _publish(self, incoming: _Incoming, digest: str) -> tuple[int, int] | None:
+        """Give an object its name; what `StoredObject.written` says."""
+        place = self._place(digest)
+        private_directory(place.parent)
+        os.fsync(incoming.fileno)  # the long part, before others have to wait
+        with self._alone():
+            new = not self._has(digest)
+            publish(incoming.fileno, incoming.path, place, 0o400)
+            return _identity(place) if new else None
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else gives or takes a name meanwhile, in this process or another."""
+        descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
     @contextmanager
     def _receive(self) -> Iterator[_Incoming]:
+        private_directory(self._root)
+        private_directory(self._incoming)
+        self._remove_stale()
         temporary = self._incoming / secrets.token_hex(16)
         try:
             descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -293,9 +334,11 @@ class _Incoming:
     path: Path
     fileno: int
 
-    def publish(self, place: Path) -> None:
-        private_directory(place.parent)
-        publish(self.fileno, self.path, place, 0o400)
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Tells a file from another that came to its place. Raises OSError."""
+    found = path.lstat()
+    return found.st_ino, found.st_mtime_ns
 
 
 def _reference(place: Path) -> Path:
@@ -340,55 +383,3 @@ def _digest(descriptor: int, progress: Progress | None = None, copy_to: int | No
         if progress:
             progress(len(chunk))
     return state.hexdigest(), size
-
-
-def _names(folder: Path) -> Iterator[str]:
-    """The files under ``folder`` as relative paths with slashes. Raises `InvalidInput`."""
-
-    def fail(error: OSError) -> None:
-        raise InvalidInput(f"{error.filename} cannot be read: {error.strerror}") from error
-
-    for directory, subdirectories, files in os.walk(folder, onerror=fail):
-        for name in [*subdirectories, *files]:
-            path = Path(directory, name)
-            if path.is_symlink():
-                raise InvalidInput(
-                    f"{path} is a link, which cannot be stored", hint="Put the file in its place."
-                )
-        for name in files:
-            relative = Path(directory, name).relative_to(folder).as_posix()
-            if not _is_utf8(relative):
-                raise InvalidInput(f"a name in {directory} is not UTF-8", hint="Rename it and try again.")
-            yield relative
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _manifest(data: bytes, digest: str) -> list[tuple[str, str]]:
-    """The (path, digest) pairs of a folder's manifest. Raises `NotAsRecorded`."""
-    try:
-        document: Any = canonical.decode(data)
-        if document.keys() != {"files", "v"} or document["v"] != 1:
-            raise ValueError
-        files = [(item["path"], item["sha256"]) for item in document["files"]]
-        if not all(_inside(path) and _DIGEST.fullmatch(content) for path, content in files):
-            raise ValueError
-        if len({path for path, _ in files}) != len(files):
-            raise ValueError
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise NotAsRecorded(f"object {digest[:12]} is not the manifest of a folder") from None
-    return files
-
-
-def _inside(path: str) -> bool:
-    """Whether the relative ``path`` is in plain form and cannot lead out of a folder."""
-    parts = PurePosixPath(path).parts
-    return (
-        bool(parts) and "\0" not in path and path == "/".join(parts) and ".." not in parts and parts[0] != "/"
-    )

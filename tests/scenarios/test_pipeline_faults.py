@@ -74,6 +74,25 @@ def test_of_a_file_that_is_refused_the_store_keeps_nothing_but_what_it_had(
     assert has(csv)
 
 
+def test_a_refused_file_that_somebody_else_registered_meanwhile_stays(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    csv, yaml = bench.files("twice", data=rows(seed=79))
+    register, others = type(bench.w.provenance).register_dataset, []
+
+    def refuse_the_first(door: Any, request: Any, **fields: Any) -> Any:
+        if not others:
+            others.append(None)
+            others[0] = ingest(bench.w, requests("other"), csv, yaml)
+            raise Refused("no", code="FORBIDDEN")
+        return register(door, request, **fields)
+
+    monkeypatch.setattr(type(bench.w.provenance), "register_dataset", refuse_the_first)
+    with pytest.raises(Refused):
+        ingest(bench.w, requests("first"), csv, yaml)
+    assert bench.w.store.verify(others[0].file)
+
+
 def test_an_identifier_stops_the_pipeline_after_it_is_recorded(bench: Bench) -> None:
     data = rows()
     data[3][2] = "ann@example.org"

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from chaincode import canonical
 from tallystick import sealing
-from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
+from tallystick.errors import CouldNotCheck, InvalidInput, Missing, NotAsRecorded
 from tallystick.evidence.report import CHANGED, EXIT_CODES, MISSING, UNCHECKED, VERIFIED
 from tallystick.fingerprint.keys import TableKey
 from tallystick.store import Store
@@ -38,11 +38,9 @@ class Findings:
             yield
         except NotAsRecorded as error:
             self.add(CHANGED, f"{what}: {error.message}")
-        except CouldNotCheck as error:
-            # The rooms raise one class for what is not there and for what cannot be opened.
-            missing = isinstance(error.__context__, FileNotFoundError)
-            self.add(MISSING if missing else UNCHECKED, f"{what}: {error.message}")
-        except InvalidInput as error:
+        except Missing as error:
+            self.add(MISSING, f"{what}: {error.message}")
+        except (CouldNotCheck, InvalidInput) as error:
             self.add(UNCHECKED, f"{what}: {error.message}")
 
 

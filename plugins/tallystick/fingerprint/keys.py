@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from chaincode.canonical import NotCanonical, decode, encode
-from tallystick.errors import CouldNotCheck, InvalidInput
+from tallystick.errors import CouldNotCheck, InvalidInput, Missing
 from tallystick.files import private_directory, sync_directory, write_atomic
 
 SCHEME: Final = "tallystick-table-v1"
@@ -100,10 +100,16 @@ class Keyring:
         return key
 
     def load(self, key_id: str) -> DatasetKey:
-        """The key, or `CouldNotCheck` when it is absent or its file is damaged."""
+        """The key. Raises `Missing` where it is erased or not here, and `CouldNotCheck` where its file is
+        damaged or others may read it."""
         path = self._path(key_id)
         try:
-            content = path.read_bytes()
+            with path.open("rb") as file:
+                if os.fstat(file.fileno()).st_mode & 0o077:
+                    raise CouldNotCheck(
+                        f"the key file {path} can be read by others", hint=f"Close it first: chmod 600 {path}"
+                    )
+                content = file.read()
         except FileNotFoundError:
             raise self._absent(key_id) from None
         except OSError as error:
@@ -118,7 +124,7 @@ class Keyring:
     def erase(self, key_id: str) -> None:
         """Overwrite and delete the key. Copies elsewhere (backups, snapshots) are not reached.
 
-        Raises `CouldNotCheck` when it is absent already.
+        Raises `Missing` when it is absent already.
         """
         path = self._path(key_id)
         try:
@@ -136,8 +142,8 @@ class Keyring:
             raise InvalidInput("a key id is 16 lower-case hex digits")
         return self.directory / f"{key_id}.key"
 
-    def _absent(self, key_id: str) -> CouldNotCheck:
-        return CouldNotCheck(
+    def _absent(self, key_id: str) -> Missing:
+        return Missing(
             f"the key {key_id} is erased or not here",
             hint="If it was erased, what was recorded under it can no longer be checked, by design.",
         )

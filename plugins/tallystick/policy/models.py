@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from chaincode import canonical
+from tallystick import floats
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
@@ -164,7 +165,7 @@ class DatasetPolicy(_Part):
     @cached_property
     def canonical(self) -> bytes:
         """Canonical JSON of the policy, defaults filled in: comments and layout do not change it."""
-        return canonical.encode(_tagged(self.model_dump(by_alias=True)))
+        return canonical.encode(floats.tag(self.model_dump(by_alias=True)))
 
     @cached_property
     def digest(self) -> str:
@@ -209,13 +210,3 @@ class DatasetPolicy(_Part):
 
 def _as_float(value: Any) -> Any:
     return float(value) if type(value) is int else value
-
-
-def _tagged(value: Any) -> Any:
-    if type(value) is float:
-        return {"$float": repr(value)}
-    if isinstance(value, dict):
-        return {key: _tagged(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_tagged(item) for item in value]
-    return value

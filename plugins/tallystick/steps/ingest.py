@@ -86,8 +86,7 @@ def ingest(
 
 def _let_go(w: Workspace, stored: StoredObject) -> None:
     """Delete the copy that no record names: no erasure would ever reach it."""
-    if stored.new:
-        w.store.delete(stored.digest)
+    w.store.take_back(stored)
 
 
 def _recorded(w: Workspace, requests: Requests, taken: _Taken) -> Ingested:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from chaincode import canonical
-from tallystick import sealing
+from tallystick import floats, sealing
 from tallystick.clients.provenance import Reference
 from tallystick.errors import NotAsRecorded
 from tallystick.fingerprint.keys import Keyring, TableKey
@@ -87,19 +87,9 @@ def sealing_key(policy: DatasetPolicy, key: TableKey) -> TableKey | None:
 def stored_policy(store: Store, digest: str) -> DatasetPolicy:
     """The policy whose canonical bytes the store keeps under ``digest``. Raises as `Store.read` does."""
     try:
-        policy = DatasetPolicy.model_validate(_untagged(canonical.decode(store.read(digest, _MAX_POLICY))))
+        policy = DatasetPolicy.model_validate(floats.untag(canonical.decode(store.read(digest, _MAX_POLICY))))
     except (canonical.NotCanonical, ValidationError):
         raise NotAsRecorded(f"object {digest[:12]} is no dataset policy") from None
     if policy.digest != digest:
         raise NotAsRecorded(f"the policy {digest[:12]} means something else to this version of tallystick")
     return policy
-
-
-def _untagged(value: Any) -> Any:
-    if isinstance(value, dict):
-        if value.keys() == {"$float"}:
-            return float(value["$float"])
-        return {key: _untagged(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_untagged(item) for item in value]
-    return value

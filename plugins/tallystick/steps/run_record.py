@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from chaincode import canonical
+from tallystick import floats
 from tallystick.errors import InvalidInput, NotAsRecorded
 from tallystick.steps.metrics import Floats
 from tallystick.store import Store
@@ -32,7 +33,7 @@ class RunRecord:
     @property
     def metrics(self) -> dict[str, float]:
         """Name to number, exactly as in MLflow."""
-        return untagged(self.value["metrics"])
+        return dict(floats.untag(self.value["metrics"]))
 
     @property
     def artifacts(self) -> dict[str, str]:
@@ -59,12 +60,8 @@ def tagged(metrics: Mapping[str, float]) -> dict[str, Any]:
             f"the model's {wrong[0]} is not a finite number",
             hint="The training diverged. Check model.params in the policy and the ranges of its columns.",
         )
-    return {name: {"$float": repr(value)} for name, value in metrics.items()}
-
-
-def untagged(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The opposite of `tagged`."""
-    return {name: float(value["$float"]) for name, value in metrics.items()}
+    tagged: dict[str, Any] = floats.tag(metrics)
+    return tagged
 
 
 def keep_predictions(store: Store, predictions: Floats) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from chaincode import canonical
+from tallystick import floats
 from tallystick.steps.expectations import Check, compile_policy
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def _suite(policy: DatasetPolicy, checks: list[Check], results: dict[str, Any]) 
     entries = []
     for check in checks:
         native = {key: value for key, value in _native(check).dict().items() if key not in _ADMINISTRATIVE}
-        entries.append({"name": check.name, "type": check.kind, "arguments": _plain(native)})
+        entries.append({"name": check.name, "type": check.kind, "arguments": floats.tag(_plain(native))})
     return canonical.encode(
         {
             "v": 1,
@@ -200,8 +201,6 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return {"$float": repr(value)}
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool | int | float):
         return value
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

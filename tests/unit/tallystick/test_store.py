@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from chaincode import canonical
 from tallystick import store as module
-from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
+from tallystick.errors import CouldNotCheck, InvalidInput, Missing, NotAsRecorded
 from tallystick.store import Store, StoredObject
 
 DATA = b"a table of some rows\n" * 40_000
@@ -196,13 +196,44 @@ def test_what_will_not_stay_is_copied_or_refused_but_never_referred_to(
 
 def test_the_store_says_what_it_had_before(tmp_path: Path, source: Path) -> None:
     store = Store(tmp_path / "objects")
-    assert store.add_file(source).new
-    assert not store.add_file(source).new
-    assert not Store(tmp_path / "objects", copy_limit=0).add_file(source).new
+    assert store.add_file(source).written is not None
+    assert store.add_file(source).written is None
+    assert Store(tmp_path / "objects", copy_limit=0).add_file(source).written is None
     source.write_bytes(b"other bytes")
     referring = Store(tmp_path / "objects", copy_limit=0)
-    assert referring.add_file(source).new
-    assert not referring.add_file(source).new
+    assert referring.add_file(source).written is not None
+    assert referring.add_file(source).written is None
+
+
+@pytest.mark.parametrize("copy_limit", [1 << 20, 0])
+def test_what_was_added_can_be_taken_back(tmp_path: Path, source: Path, copy_limit: int) -> None:
+    store = Store(tmp_path / "objects", copy_limit)
+    stored = store.add_file(source)
+    assert store.take_back(stored)
+    with pytest.raises(Missing):
+        store.verify(stored.digest)
+    assert not store.take_back(stored)
+
+
+@pytest.mark.parametrize("copy_limit", [1 << 20, 0])
+def test_what_somebody_else_added_too_is_not_taken_back(
+    tmp_path: Path, source: Path, copy_limit: int
+) -> None:
+    store = Store(tmp_path / "objects", copy_limit)
+    first = store.add_file(source)
+    second = Store(tmp_path / "objects", copy_limit).add_file(source)
+    assert not store.take_back(first)
+    assert not store.take_back(second)
+    assert store.verify(first.digest)
+
+
+def test_opening_a_store_writes_nothing(tmp_path: Path, source: Path) -> None:
+    store = Store(tmp_path / "objects")
+    with pytest.raises(Missing):
+        store.read("0" * 64, 10)
+    assert not store.root.exists()
+    store.add_file(source)
+    assert store.root.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_changed_reference_is_found(tmp_path: Path, source: Path) -> None:
@@ -238,10 +269,11 @@ def test_a_full_disk_leaves_no_half_object(
 
 def test_what_a_killed_process_left_is_removed_and_never_read(store: Store, tmp_path: Path) -> None:
     old, fresh = tmp_path / "objects/incoming/old", tmp_path / "objects/incoming/fresh"
+    store.add_bytes(b"whole")
     for path in (old, fresh):
         path.write_bytes(b"half")
     os.utime(old, (0, 0))
-    Store(tmp_path / "objects")
+    Store(tmp_path / "objects").add_bytes(b"whole")
     assert not old.exists()
     assert fresh.exists(), "another process may still be writing it"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tallystick.errors import CouldNotCheck, InvalidInput
+from tallystick.errors import CouldNotCheck, InvalidInput, Missing
 from tallystick.fingerprint.keys import DatasetKey, Keyring, TableKey
 
 
@@ -28,6 +28,19 @@ def test_only_the_owner_may_read_keys(tmp_path: Path) -> None:
     (file,) = keyring.directory.iterdir()
     assert stat.S_IMODE(keyring.directory.stat().st_mode) == 0o700
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_key_that_others_may_read_is_not_used(tmp_path: Path) -> None:
+    keyring = Keyring(tmp_path / "keys")
+    key = keyring.create("x")
+    (file,) = keyring.directory.iterdir()
+    file.chmod(0o644)
+    with pytest.raises(CouldNotCheck, match="can be read by others") as caught:
+        keyring.load(key.key_id)
+    assert not isinstance(caught.value, Missing)
+    assert caught.value.hint.endswith(f"chmod 600 {file}")
+    file.chmod(0o600)
+    assert keyring.load(key.key_id) == key
 
 
 def test_an_erased_key_is_gone_and_the_others_stay(tmp_path: Path) -> None:
