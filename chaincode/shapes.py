@@ -99,13 +99,13 @@ def items(shape: Shape, low: int = 0, high: int = 1000) -> Shape:
     return check
 
 
-def mapping(keys: str, shape: Shape, high: int = 200) -> Shape:
-    """An object of at most ``high`` entries whose keys match the pattern ``keys``."""
+def mapping(keys: str, shape: Shape, low: int = 0, high: int = 200) -> Shape:
+    """An object of ``low`` to ``high`` entries whose keys match the pattern ``keys``."""
     compiled = re.compile(keys)
 
     def check(value: Any, field: str) -> None:
-        if type(value) is not dict or len(value) > high:
-            raise malformed(field, f"not an object of at most {high} entries")
+        if type(value) is not dict or not low <= len(value) <= high:
+            raise malformed(field, f"not an object of {low} to {high} entries")
         for key, item in value.items():
             if not compiled.fullmatch(key):
                 raise malformed(field, "a key that is not of the form this field has")
@@ -141,7 +141,7 @@ identifier: Final = text(IDENTIFIER)
 sha256: Final = text(r"[0-9a-f]{64}")
 #: A digest set by algorithm, so that a second algorithm needs no new format. ``hmac-sha256`` is a
 #: digest of what derives from rows, sealed under the table's key (ledger.md).
-digests: Final = mapping(r"sha256|hmac-sha256", sha256, high=2)
+digests: Final = mapping(r"sha256|hmac-sha256", sha256, low=1, high=2)
 
 
 def reference(record_id: str) -> Shape:

@@ -292,6 +292,7 @@ class TestRequests:
             ({"name": "Rand HIE"}, "request.name"),
             ({"files": []}, "request.files"),
             ({"policy": {"md5": H}}, "request.policy"),
+            ({"policy": {}}, "request.policy"),
             ({"source": ""}, "request.source"),
             ({"files": [{"digest": {"sha256": H}, "bytes": 1}]}, "request.files[0].referenced"),
         ],

@@ -25,7 +25,9 @@ PAIRS = [
     ),
     (shapes.fields({"a": shapes.boolean}), {"a": True}, [{}, {"a": 1}, {"a": True, "b": True}, []]),
     (shapes.fields({"a": shapes.optional(shapes.boolean)}), {}, [{"a": 1}]),
-    (shapes.digests, {"sha256": H}, [{"md5": H}, {"sha256": H[1:]}, {"sha256": H.upper()}]),
+    (shapes.mapping("[a-z]", shapes.boolean), {}, [{"a": None}]),
+    (shapes.digests, {"sha256": H}, [{}, {"md5": H}, {"sha256": H[1:]}, {"sha256": H.upper()}]),
+    (shapes.digests, {"sha256": H, "hmac-sha256": H}, []),
     (
         shapes.reference("dataset/[a-z]+/[0-9]+"),
         {"id": "dataset/x/1", "digest": {"sha256": H}},
