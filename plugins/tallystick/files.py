@@ -1,4 +1,4 @@
-"""The file habits every room shares: whole files or none, durable once done, private directories.
+"""The file habits every room shares: whole files or none, durable once done, private and locked.
 
 A write that cannot be done raises `CouldNotCheck` naming the file; what was there before stays.
 """
@@ -6,9 +6,12 @@ A write that cannot be done raises `CouldNotCheck` naming the file; what was the
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tallystick.errors import CouldNotCheck
@@ -72,6 +75,55 @@ def private_directory(path: Path) -> Path:
     except OSError as error:
         raise cannot_write(path, error) from error
     return path
+
+
+def read_private(path: Path) -> bytes:
+    """The bytes of a file that holds a key: one of this user's own that nobody else may read or change.
+
+    Raises `CouldNotCheck` for a file of another owner or mode, or one that cannot be read, and
+    FileNotFoundError where there is none.
+    """
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            if status.st_uid != os.geteuid():
+                raise CouldNotCheck(
+                    f"{path} belongs to another user, who therefore has the key",
+                    hint=f"If it is to be yours: chown {os.geteuid()} {path} && chmod 600 {path}",
+                )
+            if status.st_mode & 0o077:
+                raise CouldNotCheck(f"{path} can be read by others", hint=f"Close it first: chmod 600 {path}")
+            return file.read()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise CouldNotCheck(f"{path} cannot be read: {error.strerror}") from error
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold ``path`` while nobody else does, in this process or another; waits for whoever holds it.
+
+    ``path`` is a directory that is there, or the file of a lock, made if it is missing and never removed.
+    Not re-entrant. Raises `CouldNotCheck` where it cannot be locked.
+    """
+    kind = os.O_RDONLY | os.O_DIRECTORY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    try:
+        descriptor = os.open(path, kind | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        _lock(descriptor, path)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:  # a file system without locks
+        raise cannot_write(path, error) from error
 
 
 def sync_directory(path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
 from tallystick.errors import CouldNotCheck
-from tallystick.files import private_directory, write_atomic
+from tallystick.files import alone, private_directory, read_private, write_atomic
 
 
 def mode(path: Path) -> int:
@@ -64,3 +65,45 @@ def test_directories_are_made_and_kept_private(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(CouldNotCheck, match="file"):
         private_directory(tmp_path / "file")
+
+
+@pytest.mark.parametrize("name", ["lock", "."])
+def test_one_at_a_time_holds_a_file_or_a_directory(tmp_path: Path, name: str) -> None:
+    path, came = tmp_path / name, threading.Event()
+
+    def come() -> None:
+        with alone(path):
+            came.set()
+
+    other = threading.Thread(target=come)
+    with alone(path):
+        other.start()
+        assert not came.wait(0.1)
+    assert came.wait(10)
+    other.join()
+    assert [each.name for each in tmp_path.iterdir()] == ([] if name == "." else ["lock"])
+
+
+def test_what_cannot_be_locked_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CouldNotCheck, match="missing"), alone(tmp_path / "missing" / "lock"):
+        pass
+
+
+def test_a_key_is_read_only_where_nobody_else_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "key.pem"
+    write_atomic(path, b"secret")
+    assert read_private(path) == b"secret"
+    for open_to_others in (0o640, 0o604, 0o660, 0o620):
+        path.chmod(open_to_others)
+        with pytest.raises(CouldNotCheck, match="others") as caught:
+            read_private(path)
+        assert f"chmod 600 {path}" in caught.value.hint
+    path.chmod(0o600)
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    with pytest.raises(CouldNotCheck, match="another user") as caught:
+        read_private(path)
+    assert f"chown {os.geteuid()} {path}" in caught.value.hint
+    monkeypatch.undo()
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        read_private(path)
