@@ -54,6 +54,17 @@ class Member:
     roles: frozenset[str]
 
 
+class NotInForce(NotProven):
+    """A certificate that a root of its MSP issued and that does not count at that time.
+
+    ``code`` is EXPIRED, NOT_YET_VALID or REVOKED.
+    """
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(f"certificate: {reason}")
+        self.code = code
+
+
 @dataclass(frozen=True)
 class _Root:
     certificate: x509.Certificate
@@ -64,6 +75,7 @@ class _Root:
 class _Signer:
     member: Member
     key: ec.EllipticCurvePublicKey
+    revoked: bool
     from_ms: int
     until_ms: int
 
@@ -129,10 +141,17 @@ class Membership:
     def judge(self, identity: bytes, at_ms: int) -> Member:
         """The member that ``identity`` (serialised) is at ``at_ms``, in milliseconds since the epoch.
 
-        Raises `Malformed` for bytes that are no identity and `NotProven`, saying why, for one that
-        is not a member at that time.
+        Raises `Malformed` for bytes that are no identity, `NotInForce` for a certificate that does not
+        count at that time, and `NotProven`, saying why, for one of nobody here.
         """
         return self._valid(identity, at_ms).member
+
+    def certified(self, identity: bytes) -> Member:
+        """Whom a root of the MSP certified in ``identity``, whether or not that is in force.
+
+        Raises as `judge` does, but for `NotInForce`.
+        """
+        return self._signer(identity).member
 
     def verify(self, identity: bytes, signature: bytes, data: bytes, at_ms: int) -> Member:
         """The member whose ECDSA signature (DER, P-256, SHA-256, low-S) over ``data`` this is.
@@ -154,10 +173,12 @@ class Membership:
 
     def _valid(self, identity: bytes, at_ms: int) -> _Signer:
         signer = self._signer(identity)
+        if signer.revoked:
+            raise NotInForce("REVOKED", "revoked")
         if at_ms < signer.from_ms:
-            raise NotProven("certificate: not yet valid at that time")
+            raise NotInForce("NOT_YET_VALID", "not yet valid at that time")
         if at_ms > signer.until_ms:
-            raise NotProven("certificate: expired at that time")
+            raise NotInForce("EXPIRED", "expired at that time")
         return signer
 
     def _examine(self, identity: bytes) -> _Signer:
@@ -171,13 +192,12 @@ class Membership:
         root = next((root for root in roots if _issued_by(certificate, root.certificate)), None)
         if root is None:
             raise NotProven(f"certificate: not issued by a root of {msp_id}")
-        if certificate.serial_number in root.revoked:
-            raise NotProven("certificate: revoked")
         enrolment_id, roles = _attributes(certificate)
         windows = (certificate, root.certificate)
         return _Signer(
             Member(msp_id, enrolment_id, roles),
             key,
+            certificate.serial_number in root.revoked,
             max(_milliseconds(each.not_valid_before_utc) for each in windows),
             min(_milliseconds(each.not_valid_after_utc) for each in windows),
         )

@@ -15,10 +15,11 @@ from tallystick.execution import packages
 from tallystick.identity import Identity
 from tallystick.ledger.embedded import appender, database
 from tallystick.ledger.embedded.ledger import EmbeddedLedger, system_clock
+from tallystick.ledger.embedded.refusals import HINTS
 from tallystick.proof.block import GENESIS_PREVIOUS, Config, canonical, judge_config, origin_of, parse_config
 from tallystick.proof.errors import ProofError
 from tallystick.proof.leaves import block_leaf
-from tallystick.proof.membership import Msp
+from tallystick.proof.membership import Msp, NotInForce
 from tallystick.proof.merkle import Frontier
 
 
@@ -68,7 +69,8 @@ def reconfigure(
 ) -> None:
     """Append a configuration with other members, revocation lists or contracts.
 
-    Raises `InvalidInput` where ``admin`` may not configure.
+    Raises `InvalidInput` where ``admin`` may not configure, and `CouldNotCheck` where another
+    configuration came between.
     """
     current = ledger.config
     config = _config(
@@ -109,8 +111,9 @@ def _sign(config: Config, admin: Identity, previous: Config | None) -> bytes:
     try:
         judge_config(config, admin.serialised, signature, previous)
     except ProofError as error:
+        hint = "Use an administrator's certificate of a member organisation."
         raise InvalidInput(
             f"this identity cannot configure the ledger: {error}",
-            hint="Use an administrator's certificate of a member organisation.",
+            hint=HINTS[error.code] if isinstance(error, NotInForce) else hint,
         ) from error
     return signature

@@ -24,7 +24,7 @@ from tallystick.ledger.embedded.database import Database
 from tallystick.ledger.embedded.groups import GroupCommit
 from tallystick.ledger.embedded.proposals import SignedProposal, propose
 from tallystick.ledger.embedded.reader import Reader, Rules
-from tallystick.ledger.embedded.refusals import RefusalLog
+from tallystick.ledger.embedded.refusals import HINTS, RefusalLog, certified_as, refusal_of
 from tallystick.ledger.port import Call, Receipt
 from tallystick.proof.block import Config
 from tallystick.proof.errors import ProofError
@@ -126,10 +126,18 @@ class EmbeddedLedger(Reader):
         return canonical.decode(self.endorse(identity, call).simulation.response)
 
     def configure(self, config: Config, creator: bytes, signature: bytes) -> None:
-        """Append a signed configuration, already judged (`genesis.reconfigure`)."""
+        """Append a signed configuration, already judged (`genesis.reconfigure`).
+
+        Raises `CouldNotCheck` where another one came between: it was judged under one that is out of force.
+        """
         log_key = self._writable()
         with self._database.writing() as connection:
             head = self._head(connection)
+            if config.number != self._current_rules(connection).config.number + 1:
+                raise CouldNotCheck(
+                    "the configuration was changed meanwhile by somebody else",
+                    hint="Nothing was recorded. Do it again.",
+                )
             appender.append_config(connection, head, config, creator, signature, self._origin, log_key)
 
     def _propose(self, identity: Identity, call: Call, time_ms: int | None) -> SignedProposal:
@@ -168,7 +176,7 @@ class EmbeddedLedger(Reader):
                 f"the contracts here ({packages.current_digest()[:12]}) are not those that the ledger"
                 f" has activated ({rules.config.package[:12]})",
                 code="PACKAGE_NOT_ACTIVE",
-                hint="An administrator records the change with: tally activate",
+                hint=HINTS["PACKAGE_NOT_ACTIVE"],
             )
         state = PendingState(StateSnapshot(connection), head.number + 1)
         outcomes: list[Receipt | TallystickError | Executed] = []
@@ -233,16 +241,12 @@ class EmbeddedLedger(Reader):
         return job.member
 
     def _refused(self, proposal: SignedProposal, refusal: Refusal) -> Refused:
-        try:
-            member = self._rules.membership.judge(proposal.creator, proposal.time)
-            caller = (member.msp_id, member.enrolment_id)
-        except ProofError:
-            caller = ("", "")
-        self._refusals.append(proposal, *caller, refusal)
+        self._refusals.append(proposal, *certified_as(self._rules.membership, proposal.creator), refusal)
         return Refused(
             f"{proposal.contract}.{proposal.transaction} was refused: {refusal}",
             code=refusal.code,
             facts=refusal.facts,
+            hint=HINTS.get(refusal.code, ""),
         )
 
     def _receipt(self, done: Executed, block: int, position: int, leaf: int) -> Receipt | Refused:
@@ -251,7 +255,7 @@ class EmbeddedLedger(Reader):
             return Refused(
                 f"{proposal.contract}.{proposal.transaction} was not applied: {done.verdict}",
                 code=done.verdict,
-                hint="What it had read was changed meanwhile. Read again and submit anew.",
+                hint=HINTS[done.verdict],
             )
         response = canonical.decode(done.simulation.response)
         return Receipt(proposal.transaction_id, block, position, leaf, response)
@@ -271,7 +275,7 @@ def _judge(proposal: SignedProposal, rules: Rules) -> Member:
     try:
         return rules.membership.verify(proposal.creator, proposal.signature, proposal.data, proposal.time)
     except ProofError as error:
-        raise Refusal("NOT_A_MEMBER", reason=str(error)) from error
+        raise refusal_of(error) from error
 
 
 def _receipt_or_refusal(job: _Job) -> Receipt | Refused:

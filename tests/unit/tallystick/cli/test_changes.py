@@ -173,5 +173,5 @@ def test_only_a_dataset_can_be_erased(home: Settings, capsys: pytest.CaptureFixt
 def test_a_revoked_member_writes_no_more(home: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["revoke", "pipeline"]) == 0
     assert main(["retire", "people", "--reason", "too late"]) == 1
-    assert "NOT_A_MEMBER" in capsys.readouterr().err
+    assert "REVOKED" in capsys.readouterr().err
     assert main(["rebuild"]) == 0

@@ -40,15 +40,19 @@ def _msps(host):
 def test_a_certificate_of_another_authority_is_refused(host, tmp_path):
     stranger = make_host(tmp_path / "elsewhere").pipeline
     assert code(host.submit, "register_dataset", ledgers.dataset(), identity=stranger) == "NOT_A_MEMBER"
+    (note,) = refusals(host)
+    assert (note["msp"], note["enrolment_id"]) == ("", "")  # whoever that is, nobody here certified it
 
 
-@pytest.mark.parametrize(("start", "end"), [(-3, -1), (1, 3)])
-def test_a_certificate_counts_only_in_its_time(host, start, end):
+@pytest.mark.parametrize(("start", "end", "why"), [(-3, -1, "EXPIRED"), (1, 3, "NOT_YET_VALID")])
+def test_a_certificate_counts_only_in_its_time(host, start, end, why):
     now = datetime.now(UTC)
     identity = host.authorities["operator"].issue(
         "late", ("pipeline",), not_before=now + timedelta(hours=start), not_after=now + timedelta(hours=end)
     )
-    assert code(host.submit, "register_dataset", ledgers.dataset(), identity=identity) == "NOT_A_MEMBER"
+    assert code(host.submit, "register_dataset", ledgers.dataset(), identity=identity) == why
+    (note,) = refusals(host)
+    assert (note["msp"], note["enrolment_id"], note["code"]) == ("OperatorMSP", "late", why)
 
 
 def test_a_revoked_certificate_writes_no_more_and_what_it_wrote_stands(host):
@@ -56,9 +60,9 @@ def test_a_revoked_certificate_writes_no_more_and_what_it_wrote_stands(host):
     revoked = host.pipeline
     host.authorities["operator"].revoke([revoked.certificate_pem])
     reconfigure(host.ledger, host.user("operator", "admin"), msps=_msps(host))
-    assert (
-        code(host.submit, "register_dataset", ledgers.dataset(version=2), identity=revoked) == "NOT_A_MEMBER"
-    )
+    assert code(host.submit, "register_dataset", ledgers.dataset(version=2), identity=revoked) == "REVOKED"
+    (note,) = refusals(host)
+    assert (note["msp"], note["enrolment_id"], note["code"]) == ("OperatorMSP", "pipeline", "REVOKED")
     fresh = host.authorities["operator"].issue("pipeline", ("pipeline",))
     assert (
         host.submit("register_dataset", ledgers.dataset(version=2), identity=fresh)["id"]
@@ -71,7 +75,7 @@ def test_what_was_endorsed_before_a_revocation_does_not_commit_after_it(host):
     endorsed = host.ledger.endorse(host.pipeline, call)
     host.authorities["operator"].revoke([host.pipeline.certificate_pem])
     reconfigure(host.ledger, host.user("operator", "admin"), msps=_msps(host))
-    assert code(host.ledger.commit, endorsed) == "NOT_A_MEMBER"
+    assert code(host.ledger.commit, endorsed) == "REVOKED"
 
 
 def test_a_proposal_for_another_ledger_is_refused(host, tmp_path):
@@ -134,6 +138,34 @@ def test_the_host_notes_who_was_refused_and_never_what_was_asked(host):
 def test_only_an_administrator_configures(host):
     with pytest.raises(InvalidInput, match="administrator"):
         reconfigure(host.ledger, host.pipeline, msps=_msps(host))
+
+
+def test_a_configuration_signed_under_one_that_is_out_of_force_is_not_appended(host, monkeypatch):
+    admin, appended = host.user("operator", "admin"), EmbeddedLedger.configure
+
+    def overtaken(ledger, *arguments):
+        monkeypatch.setattr(EmbeddedLedger, "configure", appended)
+        reconfigure(host.ledger, admin, msps=_msps(host))
+        ledger.configure(*arguments)
+
+    monkeypatch.setattr(EmbeddedLedger, "configure", overtaken)
+    height = host.ledger.height
+    with pytest.raises(CouldNotCheck, match="meanwhile"):
+        reconfigure(host.ledger, admin, msps=_msps(host))
+    assert host.ledger.height == height + 1
+    reconfigure(host.ledger, admin, msps=_msps(host))
+    assert host.ledger.config.number == 2
+
+
+@pytest.mark.parametrize(("start", "end", "command"), [(-3, -1, "tally renew"), (1, 3, "clock")])
+def test_an_administrator_configures_only_in_his_time(host, start, end, command):
+    now = datetime.now(UTC)
+    admin = host.authorities["operator"].issue(
+        "admin", ("admin",), not_before=now + timedelta(hours=start), not_after=now + timedelta(hours=end)
+    )
+    with pytest.raises(InvalidInput, match="certificate") as refused:
+        reconfigure(host.ledger, admin, msps=_msps(host))
+    assert command in refused.value.hint
 
 
 def test_a_ledger_is_not_made_twice(host):
