@@ -113,7 +113,7 @@ def test_a_key_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> Non
     path = tmp_path / "log.pem"
     identity.generate_log_key(path)
     path.chmod(mode)
-    with pytest.raises(InvalidInput, match="others") as caught:
+    with pytest.raises(CouldNotCheck, match="others") as caught:
         identity.load_log_key(path)
     assert f"chmod 600 {path}" in caught.value.hint
     path.chmod(0o400)
@@ -199,3 +199,17 @@ def test_members_do_not_outlive_their_authority(tmp_path: Path) -> None:
     old = Authority.create("OldMSP", tmp_path / "OldMSP", not_before=start)
     certificate = x509.load_pem_x509_certificate(old.issue("a", ()).certificate_pem)
     assert certificate.not_valid_after_utc == old.certificate.not_valid_after_utc
+
+
+def test_an_authority_that_has_ended_issues_no_more(tmp_path: Path) -> None:
+    start = datetime.now(UTC) - timedelta(days=3654)
+    old = Authority.create("OldMSP", tmp_path / "OldMSP", not_before=start)
+    with pytest.raises(InvalidInput, match="ended") as refused:
+        old.issue("a", ())
+    assert "stays valid" in refused.value.hint
+
+
+def test_revoking_again_makes_no_other_list(authority: Authority) -> None:
+    member = authority.issue("a", ())
+    first = authority.revoke([member.certificate_pem])
+    assert authority.revoke([member.certificate_pem]) == first
