@@ -21,7 +21,6 @@ from peers import CACHE
 from tallystick.home.create import DEVELOPMENT_PARTIES, create_home
 from tallystick.identity import Identity, load_user
 from tallystick.ledger.port import Call, Ledger
-from tallystick.proof.block import parse_block
 from tallystick.settings import Settings
 from tallystick.wiring import open_ledger
 
@@ -100,10 +99,10 @@ class Client:
     def count(self) -> tuple[int, int]:
         """How many records stand in the blocks, and their mean size in bytes."""
         sizes = [
-            len(record)
-            for block in self.ledger.blocks()
-            for envelope in parse_block(block.header, block.data).valid
-            for record in envelope.records
+            len(record.content)
+            for block in self.ledger.log()
+            for transaction in block.transactions
+            for record in transaction.records
         ]
         return len(sizes), round(statistics.mean(sizes))
 

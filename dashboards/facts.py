@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tallystick import wiring
+from tallystick.reports.checked import find_checked
 from tallystick.reports.index import open_index
 from tallystick.reports.queries import Edge
 from tallystick.reports.record import Record
@@ -49,9 +50,9 @@ def read_facts(settings: Settings) -> Facts:
 
 
 def read_lineage(settings: Settings, name: str) -> tuple[Record, list[Edge]]:
-    """A record (`Index.find`) with everything that it came from and that came from it."""
+    """A record (`find_checked`) with everything that it came from and that came from it."""
     with closing(wiring.open_ledger(settings)) as ledger, open_index(settings.index, ledger) as index:
-        record = index.find(name)
+        record, _ = find_checked(ledger, index, name)
         edges = dict.fromkeys([*index.ancestors(record.id), *index.descendants(record.id)])
         return record, list(edges)
 

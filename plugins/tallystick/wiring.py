@@ -12,6 +12,7 @@ from tallystick.errors import InvalidInput
 from tallystick.fingerprint.keys import Keyring
 from tallystick.identity import load_log_key, load_user
 from tallystick.ledger.port import Ledger
+from tallystick.reports.index import IndexedRecords
 from tallystick.settings import Settings
 from tallystick.steps.workspace import Workspace
 from tallystick.store import Store
@@ -42,7 +43,12 @@ def open_workspace(settings: Settings) -> Workspace:
     identity = load_user(settings.msp, settings.msp_id, settings.user)
     ledger = open_ledger(settings)
     return Workspace(
-        settings, Store(settings.objects), Keyring(settings.keys), ledger, Provenance(ledger, identity)
+        settings,
+        Store(settings.objects),
+        Keyring(settings.keys),
+        ledger,
+        IndexedRecords(settings.index, ledger),
+        Provenance(ledger, identity),
     )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from conformance.probe import invoke
-from support.ledgers import Host, make_host
+from support.ledgers import Host, make_host, revoke_reader
 
 #: How each host is made: (directory, invoke=…, adopt=…) -> Host. A new host is one line here.
 HOSTS = {"embedded": make_host}
+#: How a certificate of each host's operator is revoked: Host -> its serial number in hex.
+REVOKE = {"embedded": revoke_reader}
 
 
 @pytest.fixture(params=HOSTS)
@@ -20,6 +24,12 @@ def host(request, tmp_path) -> Host:
 def bare(request, tmp_path) -> Host:
     """A host before its charter."""
     return HOSTS[request.param](tmp_path, adopt=False)
+
+
+@pytest.fixture
+def reconfigured(request) -> Callable[[Host], str]:
+    """Revokes the reader of the host's operator by a change of its configuration; gives the serial number."""
+    return REVOKE[request.node.callspec.params["host"]]
 
 
 @pytest.fixture(params=HOSTS)

@@ -9,7 +9,6 @@ from support.ledgers import H, adopt_charter, reference
 from tallystick.clients import charter
 from tallystick.errors import Refused
 from tallystick.ledger.port import Call
-from tallystick.proof.block import parse_block
 
 OTHER = "b" * 64
 
@@ -23,12 +22,7 @@ def refusal(call, *arguments, **options) -> Refused:
 def records(host):
     import json
 
-    return [
-        json.loads(record)
-        for block in host.ledger.blocks()
-        for envelope in parse_block(block.header, block.data).valid
-        for record in envelope.records
-    ]
+    return [json.loads(record.content) for record in ledgers.logged_records(host.ledger)]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
@@ -10,7 +11,6 @@ from support import ledgers
 from chaincode import host_limits
 from tallystick.errors import InvalidInput, Refused
 from tallystick.ledger.port import Call
-from tallystick.proof.block import parse_block
 
 CONTRACT = "probe"
 
@@ -87,12 +87,8 @@ class TestState:
 class TestEvents:
     def test_records_up_to_the_limit_are_kept_in_order(self, probing):
         probe(probing, "emit", [host_limits.MAX_RECORD, 10, 20])
-        (envelope,) = [
-            envelope
-            for block in probing.ledger.blocks()
-            for envelope in parse_block(block.header, block.data).valid
-        ]
-        assert [len(record) for record in envelope.records] == [host_limits.MAX_RECORD, 10, 20]
+        records = ledgers.logged_records(probing.ledger)
+        assert [len(record.content) for record in records] == [host_limits.MAX_RECORD, 10, 20]
 
     def test_a_record_above_the_limit_is_refused(self, probing):
         assert refused_code(probe, probing, "emit", [host_limits.MAX_RECORD + 1]) == "TOO_LARGE"
@@ -147,8 +143,8 @@ class TestConflicts:
         probe(probing, "put", {"probe/a": "changed"})
         assert refused_code(probing.ledger.commit, endorsed) == "MVCC_READ_CONFLICT"
         assert look(probing, "probe/b") is None
-        *_, block = probing.ledger.blocks()
-        assert [e.verdict for e in parse_block(block.header, block.data).envelopes] == ["MVCC_READ_CONFLICT"]
+        (block,) = probing.ledger.log(probing.ledger.height - 1)
+        assert (block.transactions, block.invalid) == ((), 1)
 
     def test_a_read_that_still_holds_commits(self, probing):
         endorsed = probing.ledger.endorse(probing.pipeline, Call(CONTRACT, "copy", ["probe/a", "probe/b"]))
@@ -191,8 +187,13 @@ class TestConcurrency:
             host.pipeline, Call("provenance", "attest", {"request_id": "a", "stream": "dataset:claims"})
         )
         assert attested.block == host.ledger.height - 1
-        *_, block = host.ledger.blocks()
-        assert b'\\"count\\":42' in block.data
+        (attestation,) = [
+            json.loads(record.content)
+            for block in host.ledger.log(attested.block)
+            for call in block.transactions
+            for record in call.records
+        ]
+        assert attestation["body"]["count"] == 42
 
     def test_many_at_once_have_outcomes_of_their_own(self, host):
         requests = [ledgers.dataset(), ledgers.dataset(version=7), ledgers.dataset(version=2)]
@@ -201,39 +202,3 @@ class TestConcurrency:
         )
         assert [isinstance(outcome, Refused) for outcome in outcomes] == [False, True, False]
         assert outcomes[0].block == outcomes[2].block
-
-
-class TestLog:
-    def test_every_record_has_a_leaf_whose_proof_leads_to_the_signed_head(self, host):
-        from tallystick.proof import merkle
-        from tallystick.proof.checkpoint import parse_checkpoint
-        from tallystick.proof.note import parse_vkey, verify_note
-
-        receipt = host.ledger.submit(host.pipeline, Call("provenance", "register_dataset", ledgers.dataset()))
-        host.submit("register_dataset", ledgers.dataset(version=2))
-        proof, note = host.ledger.inclusion_proof(receipt.leaf + 1)
-        text, signed_by = verify_note(note, [parse_vkey(host.ledger.vkey)])
-        head = parse_checkpoint(text)
-        leaf = _leaf_of(host, receipt)
-        merkle.verify_inclusion(receipt.leaf + 1, head.size, merkle.leaf_hash(leaf), proof, head.root)
-        assert [verifier.name for verifier in signed_by] == [host.ledger.origin]
-
-    def test_a_later_head_is_consistent_with_an_earlier_one(self, host):
-        from tallystick.proof import merkle
-        from tallystick.proof.checkpoint import parse_checkpoint
-        from tallystick.proof.note import parse_note
-
-        old = parse_checkpoint(parse_note(host.ledger.checkpoint()).text)
-        host.submit("register_dataset", ledgers.dataset())
-        proof, note = host.ledger.consistency_proof(old.size)
-        new = parse_checkpoint(parse_note(note).text)
-        merkle.verify_consistency(old.size, new.size, old.root, new.root, proof)
-        assert new.size > old.size
-
-
-def _leaf_of(host, receipt):
-    from tallystick.proof.leaves import record_leaf, salt
-
-    block = next(iter(host.ledger.blocks(receipt.block)))
-    envelope = parse_block(block.header, block.data).envelopes[receipt.position]
-    return record_leaf(envelope.records[0], salt(bytes.fromhex(envelope.proposal["nonce"]), 1))

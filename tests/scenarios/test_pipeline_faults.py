@@ -100,7 +100,7 @@ def test_an_identifier_stops_the_pipeline_after_it_is_recorded(bench: Bench) -> 
     with pytest.raises(CheckFailed, match='"plan" ') as caught:
         run_screening(bench.w, requests("screen"), ingested)
     assert caught.value.exit_code == 1
-    body = find_record(bench.w.ledger, caught.value.record).body
+    body = find_record(bench.w, caught.value.record).body
     assert not body["passed"]
     assert body["findings"] == [{"column": "plan", "class": "email", "by": "content", "rows": 1}]
     validated = run_validation(bench.w, requests("validate"), ingested)
@@ -115,7 +115,7 @@ def test_a_broken_row_fails_the_validation_after_it_is_recorded(bench: Bench) ->
     screened = run_screening(bench.w, requests("screen"), ingested)
     with pytest.raises(CheckFailed, match=r"1 of \d+ expectations failed") as caught:
         run_validation(bench.w, requests("validate"), ingested)
-    body = find_record(bench.w.ledger, caught.value.record).body
+    body = find_record(bench.w, caught.value.record).body
     assert body["failed"] == ["expect_column_values_to_be_between(visits)"]
     with pytest.raises(Refused, match="NOT_PASSED field=validation"):
         train(bench.w, requests("train"), ingested, screened, Validated(caught.value.record, 1, [], ""))
@@ -212,7 +212,7 @@ def test_a_run_record_of_another_intent_is_not_tracked(bench: Bench, chain: Chai
 
 def test_without_its_key_a_dataset_cannot_be_opened_but_a_new_version_can_be_made(bench: Bench) -> None:
     first = ingest(bench.w, requests("ingest"), *bench.files("erased"))
-    bench.w.keyring.erase(find_record(bench.w.ledger, first.dataset).body["table"]["key"])
+    bench.w.keyring.erase(find_record(bench.w, first.dataset).body["table"]["key"])
     with pytest.raises(CouldNotCheck, match="erased or not here"):
         open_dataset(bench.w, first.dataset)
     assert ingest(bench.w, requests("ingest"), *bench.files("erased")).version == 2
@@ -223,6 +223,6 @@ def test_without_a_regime_digests_are_plain(bench: Bench) -> None:
         "{regime: hipaa-safe-harbor, subject: code}", "{regime: none, reason: made up}"
     ).replace('"canary-[a-z]{8}"}', '"canary-[a-z]{8}", class: excluded}')
     ingested = ingest(bench.w, requests("ingest"), *bench.files("plain", policy=policy))
-    body = find_record(bench.w.ledger, ingested.dataset).body
+    body = find_record(bench.w, ingested.dataset).body
     assert body["files"][0]["digest"] == {"sha256": ingested.file}
     assert body["files"][0]["bytes"] == (bench.folder / "plain.csv").stat().st_size

@@ -38,13 +38,13 @@ def test_an_anchor_refuses_what_was_not_acknowledged(bench: Bench, chain: Chain)
 def test_everything_is_found_from_the_records_alone(bench: Bench, chain: Chain) -> None:
     dataset = open_dataset(bench.w, chain.ingested.dataset)
     assert dataset.leaves().root == chain.ingested.root
-    run = find_record(bench.w.ledger, chain.tracked.run).body
+    run = find_record(bench.w, chain.tracked.run).body
     sealed = sealing.resolve(bench.w.store, run["sealed"], dataset.sealing)
     assert sealed == chain.trained.sealed
     assert (
         sealing.resolve(bench.w.store, run["artifacts"]["digest"], dataset.sealing) == chain.trained.artifacts
     )
-    validation = find_record(bench.w.ledger, chain.validated.validation).body
+    validation = find_record(bench.w, chain.validated.validation).body
     result = sealing.resolve(bench.w.store, validation["result"], dataset.sealing)
     assert b"expect_column" in bench.w.store.read(result, 1 << 20)
     assert b"<html" in data_docs(bench.w.store, result).read_bytes().lower()
@@ -141,7 +141,7 @@ def test_the_same_file_again_is_a_use_and_another_a_version_under_a_key_of_its_o
     third = ingest(bench.w, requests("ingest"), *bench.files("again", data=rows(2), policy=policy))
     assert (third.version, third.repeated) == (3, False)
     assert bench.kinds("again") == ["dataset", "use", "dataset", "dataset"]
-    tables = [find_record(bench.w.ledger, found.dataset).body["table"] for found in (first, other, third)]
+    tables = [find_record(bench.w, found.dataset).body["table"] for found in (first, other, third)]
     assert len({table["key"] for table in tables}) == 3
     assert len({table["nonce"] for table in tables}) == 3
 
@@ -153,7 +153,7 @@ def test_a_retired_version_is_not_used_again(bench: Bench) -> None:
     )
     second = ingest(bench.w, requests("ingest"), *bench.files("gone"))
     assert (second.version, second.repeated) == (2, False)
-    keys = {find_record(bench.w.ledger, found.dataset).body["table"]["key"] for found in (first, second)}
+    keys = {find_record(bench.w, found.dataset).body["table"]["key"] for found in (first, second)}
     assert len(keys) == 2
 
 

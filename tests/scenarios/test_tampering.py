@@ -253,7 +253,7 @@ def attacked(audited, tmp_path) -> Iterator[Audited]:
 
 
 def kept(audited: Audited, checkpoint: str | None = None) -> Kept:
-    return Kept(checkpoint or audited.checkpoint, parse_trust(f"log {audited.vkey}\nquorum none\n"))
+    return Kept(checkpoint or audited.checkpoint, parse_trust(audited.trust))
 
 
 def test_the_kept_checkpoint_witnesses_an_honest_ledger(audited):

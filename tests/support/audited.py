@@ -49,7 +49,7 @@ class Audited:
     run: str
     model: str
     checkpoint: str
-    vkey: str
+    trust: str
 
     @property
     def mlflow(self) -> Path:
@@ -78,7 +78,7 @@ def make_audited(directory: Path) -> Audited:
         validated = run_validation(w, requests("validate"), ingested)
         trained = train(w, requests("train"), ingested, screened, validated)
         tracked = track(w, requests("track"), ingested, trained)
-        found = Audited(settings, tracked.run.id, tracked.model.id, w.ledger.checkpoint(), w.ledger.vkey)
+        found = Audited(settings, tracked.run.id, tracked.model.id, w.ledger.checkpoint(), w.ledger.trust())
     with closing(sqlite3.connect(found.ledger)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return found

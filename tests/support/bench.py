@@ -8,9 +8,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from support.ledgers import logged_records
+
 from chaincode import canonical
 from tallystick.clients.provenance import Reference, Requests, Task
-from tallystick.proof.block import parse_block
 from tallystick.settings import Settings
 from tallystick.steps.anchor import Anchored
 from tallystick.steps.ingest import Ingested, ingest
@@ -88,8 +89,7 @@ class Bench:
         return ingested, train(self.w, requests("train"), ingested, screened, validated)
 
     def records(self) -> list[dict[str, Any]]:
-        blocks = (parse_block(block.header, block.data) for block in self.w.ledger.blocks())
-        return [canonical.decode(r) for block in blocks for e in block.valid for r in e.records]
+        return [canonical.decode(record.content) for record in logged_records(self.w.ledger)]
 
     def kinds(self, name: str) -> list[str]:
         """The kinds of the records that speak of a dataset, oldest first."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tallystick.proof.block import parse_block
+from support.ledgers import logged_records
+
 from tallystick.settings import Settings
 from tallystick.wiring import open_ledger
 
@@ -62,8 +63,7 @@ def records(settings: Settings, kind: str) -> list[dict[str, Any]]:
     """The bodies of all records of one kind, in the ledger's order."""
     ledger = open_ledger(settings)
     try:
-        blocks = [parse_block(block.header, block.data) for block in ledger.blocks()]
+        every = [json.loads(record.content) for record in logged_records(ledger)]
     finally:
         ledger.close()
-    every = [json.loads(record) for block in blocks for call in block.valid for record in call.records]
     return [record["body"] for record in every if record["kind"] == kind]

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+
 from chaincode import catalogue
 from tallystick.clients import charter
 from tallystick.execution.simulate import Invoke
@@ -21,9 +23,10 @@ from tallystick.identity import (
     load_msp,
     load_user,
 )
-from tallystick.ledger.embedded.genesis import create_ledger
+from tallystick.ledger.embedded.genesis import create_ledger, reconfigure
 from tallystick.ledger.embedded.ledger import EmbeddedLedger
-from tallystick.ledger.port import Call
+from tallystick.ledger.port import Call, Ledger, LoggedRecord
+from tallystick.proof.trust import parse_trust
 
 H = "a" * 64
 USERS = {"admin": ("admin",), "pipeline": ("pipeline",), "reader": ("reader",)}
@@ -90,6 +93,26 @@ def make_host(directory: Path, *, invoke: Invoke = catalogue.invoke, adopt: bool
 def open_embedded(directory: Path, **options: Any) -> EmbeddedLedger:
     """The ledger that `make_host` made, open once more."""
     return EmbeddedLedger(directory / "ledger.db", log_key=load_log_key(directory / "log.pem"), **options)
+
+
+def revoke_reader(host: Host) -> str:
+    """Revoke the operator's reader by a new configuration; returns the certificate's serial number."""
+    certificate = host.user("operator", "reader").certificate_pem
+    host.authorities["operator"].revoke([certificate])
+    msps = [load_msp(host.directory / "msp" / msp_id) for msp_id in PARTIES.values()]
+    reconfigure(host.ledger, host.user("operator", "admin"), msps=msps)
+    return f"{x509.load_pem_x509_certificate(certificate).serial_number:x}"
+
+
+def vkey(ledger: Ledger) -> str:
+    """The one key that signs the heads of an embedded ledger."""
+    (log,) = parse_trust(ledger.trust()).logs
+    return log.vkey
+
+
+def logged_records(ledger: Ledger) -> list[LoggedRecord]:
+    """Every record of the log, in its order."""
+    return [record for block in ledger.log() for call in block.transactions for record in call.records]
 
 
 def adopt_charter(host: Host, *, user: str = "admin", party: str = "operator") -> Any:

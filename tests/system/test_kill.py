@@ -12,12 +12,11 @@ import time
 from pathlib import Path
 
 from support import ledgers
-from support.ledgers import make_host, open_embedded
+from support.ledgers import logged_records, make_host, open_embedded
 
 from tallystick.evidence.verify import verify
 from tallystick.ledger.embedded.stored import StoredFile
 from tallystick.ledger.port import Call
-from tallystick.proof.block import parse_block
 
 KILLS = 200
 WRITERS = 4
@@ -34,14 +33,8 @@ def _start(directory: Path, worker: int, *count: str) -> subprocess.Popen[bytes]
 
 
 def _recorded(directory: Path) -> list[str]:
-    ledger = open_embedded(directory)
-    return [
-        json.loads(record)["body"]["request_id"]
-        for block in ledger.blocks()
-        for envelope in parse_block(block.header, block.data).valid
-        for record in envelope.records
-        if b'"kind":"use"' in record
-    ]
+    records = [json.loads(record.content) for record in logged_records(open_embedded(directory))]
+    return [record["body"]["request_id"] for record in records if record["kind"] == "use"]
 
 
 def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path):

@@ -37,6 +37,7 @@ def add(adder: Adder) -> None:
 
 def _init(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
     from tallystick.home.create import create_home
+    from tallystick.proof.trust import parse_trust
 
     if not _LOG_NAME.fullmatch(arguments.name):
         raise InvalidInput(
@@ -45,21 +46,21 @@ def _init(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
         )
     ledger = create_home(settings, name=arguments.name)
     try:
-        origin, vkey = ledger.origin, ledger.vkey
+        origin, vkeys = ledger.origin, [key.vkey for key in parse_trust(ledger.trust()).logs]
     finally:
         ledger.close()
     screen.table(
         [
             ("made", str(settings.home), "keys of one organisation, kept by you alone"),
             ("ledger", origin, "block 0 with the configuration, block 1 with the charter"),
-            ("vkey", vkey, "give it to whoever shall verify you"),
+            *(("vkey", vkey, "give it to whoever shall verify you") for vkey in vkeys),
         ]
     )
     screen.next(
         ("tally policy new --data FILE", "writes a first policy for a file of yours"),
         ("tally checkpoint", "prints the signed head, to be kept elsewhere"),
     )
-    screen.result({"home": str(settings.home), "origin": origin, "vkey": vkey})
+    screen.result({"home": str(settings.home), "origin": origin, "vkeys": vkeys})
     return 0
 
 

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tallystick.cli.command import Adder, open_ledger, open_records
 from tallystick.cli.screen import Screen
 from tallystick.errors import InvalidInput, NotAsRecorded
 from tallystick.settings import Settings
-
-if TYPE_CHECKING:
-    from tallystick.ledger.port import Ledger
-    from tallystick.proof.trust import Judgement
-    from tallystick.reports.record import Record
 
 
 def add(adder: Adder) -> None:
@@ -34,51 +27,18 @@ def add(adder: Adder) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedProof:
-    """An inclusion proof that was verified: its file's text, its parts, who signed the head."""
-
-    text: str
-    hashes: tuple[bytes, ...]
-    note: str
-    judgement: Judgement
-
-
-def checked_proof(ledger: Ledger, record: Record) -> CheckedProof:
-    """The proof of the record under the current head, verified against the ledger's own key.
-
-    Raises `NotAsRecorded` where it does not verify.
-    """
-    from tallystick.proof.errors import ProofError
-    from tallystick.proof.note import parse_vkey
-    from tallystick.proof.tlog_proof import encode_tlog_proof, verify_tlog_proof
-    from tallystick.proof.trust import NO_QUORUM, TrustPolicy
-
-    hashes, note = ledger.inclusion_proof(record.leaf)
-    text = encode_tlog_proof(record.leaf, hashes, note)
-    trust = TrustPolicy((parse_vkey(ledger.vkey),), {}, {}, NO_QUORUM)
-    try:
-        verdict = verify_tlog_proof(text, record.leaf_bytes, trust)
-    except ProofError as error:
-        raise NotAsRecorded(
-            f"the record {record.id} is not under the head of the ledger: {error}",
-            hint="See what is wrong: tally verify. If only the index is, make it again: tally rebuild",
-        ) from error
-    return CheckedProof(text, tuple(hashes), note, verdict.judgement)
-
-
 def _prove(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
     from tallystick.files import write_atomic
+    from tallystick.reports.checked import find_checked
     from tallystick.reports.summary import title
 
     with open_records(settings, screen) as (ledger, index):
-        record = index.find(arguments.id)
-        proof = checked_proof(ledger, record)
+        record, proof = find_checked(ledger, index, arguments.id)
     stem = directory(arguments.out) / file_name(record.id)
     proof_path, leaf_path = Path(f"{stem}.tlog-proof"), Path(f"{stem}.leaf")
-    write_atomic(proof_path, proof.text.encode(), 0o644)
-    write_atomic(leaf_path, record.leaf_bytes, 0o644)
-    head = proof.judgement.checkpoint
+    write_atomic(proof_path, proof.file.encode(), 0o644)
+    write_atomic(leaf_path, record.logged.leaf_bytes, 0o644)
+    head = proof.head
     screen.line(f"Proven: {title(record.id)} is leaf {record.leaf:,} of {head.size:,} of {head.origin}.")
     screen.table(
         [
@@ -133,15 +93,18 @@ def _checkpoint(arguments: argparse.Namespace, settings: Settings, screen: Scree
     from tallystick.files import write_atomic
     from tallystick.proof.checkpoint import parse_checkpoint
     from tallystick.proof.note import parse_note
+    from tallystick.proof.trust import parse_trust
 
     with open_ledger(settings) as ledger:
-        note, vkey, block = ledger.checkpoint(), ledger.vkey, ledger.height - 1
+        block, note, trust = ledger.height - 1, ledger.checkpoint(), ledger.trust()
     head = parse_checkpoint(parse_note(note).text)
-    trust = f"# The ledger's own key. Keep this file away from the ledger.\nlog {vkey}\nquorum none\n"
+    vkeys = [key.vkey for key in parse_trust(trust).logs]
+    trust = f"# The ledger's own word. Keep this file away from the ledger.\n{trust}"
     if arguments.out is None:
         screen.text(note)
         if not screen.as_json:
-            screen.note(f"vkey  {vkey}")
+            for vkey in vkeys:
+                screen.note(f"vkey  {vkey}")
             screen.note(
                 f"The head after block {block:,}. Keep it, and the key, where the operator cannot reach."
             )
@@ -158,7 +121,7 @@ def _checkpoint(arguments: argparse.Namespace, settings: Settings, screen: Scree
     screen.result(
         {
             "checkpoint": note,
-            "vkey": vkey,
+            "vkeys": vkeys,
             "trust": trust,
             "origin": head.origin,
             "size": head.size,

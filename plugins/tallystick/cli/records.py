@@ -71,16 +71,15 @@ def _log(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> i
 
 
 def _show(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
-    from tallystick.cli.proofs import checked_proof
+    from tallystick.reports.checked import find_checked
     from tallystick.reports.summary import short_id, title
 
     with open_records(settings, screen) as (ledger, index):
-        record = index.find(arguments.id)
-        proof = checked_proof(ledger, record)
+        record, proof = find_checked(ledger, index, arguments.id)
         retirement = index.retirement(record.id)
         history = _history(index, record)
         came_from, led_to = index.ancestors(record.id), index.descendants(record.id)
-    head = proof.judgement.checkpoint
+    head = proof.head
     screen.line(f"{record.kind}  {title(record.id)}")
     facts = [
         ("id", short_id(record.id)),

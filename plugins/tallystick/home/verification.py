@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection
 from contextlib import closing
 from pathlib import Path
 
 from tallystick import heads, wiring
-from tallystick.errors import InvalidInput, NotAsRecorded
-from tallystick.evidence.report import CHANGED, Report, Subject
+from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
+from tallystick.evidence.chain import StoredBlock
+from tallystick.evidence.report import CHANGED, UNCHECKED, VERIFIED, Report, Subject
 from tallystick.evidence.runs import TrackedRuns
 from tallystick.evidence.subjects import OffChain
 from tallystick.evidence.verify import verify
 from tallystick.evidence.witness import Kept
 from tallystick.fingerprint.keys import Keyring, TableKey
-from tallystick.ledger.port import BlockBytes
 from tallystick.proof.block import origin_of, parse_block
 from tallystick.proof.errors import ProofError
 from tallystick.proof.trust import parse_trust
+from tallystick.reports.index import compare_index
 from tallystick.reports.verification import keep_verification
 from tallystick.settings import Settings
 from tallystick.store import Store
@@ -69,6 +71,9 @@ def verify_home(
         with closing(wiring.open_ledger(settings)) as ledger:
             heads.remember_head(settings.state_dir, ledger.checkpoint(), ledger.consistency_proof)
     if only is None:
+        ledger_sound = [(each.kind, each.status) for each in report.subjects[:1]] == [("ledger", VERIFIED)]
+        if ledger_sound:
+            report = Report.of([*report.subjects, *_index(settings, progress)], witnessed=report.witnessed)
         keep_verification(settings.home, report.value(), height - 1)
     return report
 
@@ -100,7 +105,31 @@ def off_chain(settings: Settings) -> OffChain:
     return OffChain(store, Keyring(settings.keys), fingerprint, runs)
 
 
-def _last_head(settings: Settings, genesis: BlockBytes | None) -> str | None:
+def _index(settings: Settings, progress: Callable[[str, int, int], None] | None) -> list[Subject]:
+    """What holding the read index against the ledger gave; nothing where there is none."""
+    done = itertools.count(1)
+    try:
+        with closing(wiring.open_ledger(settings)) as ledger:
+            height = ledger.height
+
+            def advance(blocks: int) -> None:
+                if progress:
+                    progress("the read index, blocks", next(done), height)
+
+            differences = compare_index(settings.index, ledger, advance)
+    except (NotAsRecorded, CouldNotCheck) as error:
+        status = CHANGED if isinstance(error, NotAsRecorded) else UNCHECKED
+        return [Subject("index", settings.index.name, status, error.message)]
+    if differences is None:
+        return []
+    wrong = [f"{count:,} of {table}" for table, count in differences.items() if count]
+    if not wrong:
+        return [Subject("index", settings.index.name, VERIFIED)]
+    detail = f"rows that are not what the ledger gives: {', '.join(wrong)}; `tally rebuild` makes it again"
+    return [Subject("index", settings.index.name, CHANGED, detail)]
+
+
+def _last_head(settings: Settings, genesis: StoredBlock | None) -> str | None:
     """The last head seen of the ledger that starts with ``genesis``; None where that cannot be read."""
     try:
         block = None if genesis is None else parse_block(genesis.header, genesis.data)

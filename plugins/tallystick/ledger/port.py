@@ -1,6 +1,7 @@
 """What the rest of the house knows of a ledger. Fabric's verbs: submit and evaluate.
 
-A ledger acknowledges only what is durable. Its blocks are opaque here: `tallystick.proof` reads them.
+A ledger acknowledges only what is durable. How its blocks are written is its own business: here stands
+what they say, in the log's own order and numbers.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, Protocol
 
 from tallystick.errors import Refused
 from tallystick.identity import Identity
+from tallystick.proof.leaves import record_leaf
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +37,70 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
-class BlockBytes:
-    """A block as it is kept: header and data, the head of the log after it (a signed note), and the
-    index of its first leaf."""
+class LoggedRecord:
+    """A record: its leaf's index in the log, its canonical bytes, its leaf's salt in hex."""
+
+    leaf: int
+    content: bytes
+    salt: str
+
+    @property
+    def leaf_bytes(self) -> bytes:
+        """The bytes of its leaf (docs/formats/leaves.md)."""
+        return record_leaf(self.content, self.salt)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedTransaction:
+    """A valid transaction: its id, who signed it, the time claimed, its leaf, its records in order."""
+
+    id: str
+    msp_id: str
+    enrolment_id: str
+    time_ms: int
+    leaf: int
+    records: tuple[LoggedRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedBlock:
+    """What a block put into the log: its own leaf, then its valid transactions with their records.
+
+    ``hash`` is the header's, in hex; ``invalid`` how many of its transactions were not applied;
+    ``configures`` whether it changes the configuration.
+    """
 
     number: int
-    header: bytes
-    data: bytes
-    checkpoint: str
-    first_leaf: int
+    hash: str
+    leaf: int
+    configures: bool
+    transactions: tuple[LoggedTransaction, ...]
+    invalid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """A member organisation: the SHA-256 of its root certificates and the serial numbers that it has
+    revoked, each in hex and sorted."""
+
+    msp_id: str
+    roots: tuple[str, ...]
+    revoked: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The rules in force from ``block`` on, by whom and when they were set.
+
+    ``package`` is the digest of the contracts that run.
+    """
+
+    block: int
+    time_ms: int
+    msp_id: str
+    enrolment_id: str
+    organisations: tuple[Organisation, ...]
+    package: str
 
 
 class Ledger(Protocol):
@@ -53,9 +110,8 @@ class Ledger(Protocol):
     def origin(self) -> str:
         """The log's name: NAME/<16 hex digits of the genesis digest>."""
 
-    @property
-    def vkey(self) -> str:
-        """The key that signs heads, as trust files spell it."""
+    def trust(self) -> str:
+        """Whose signatures make a head of this ledger, by its own word: a C2SP tlog-policy."""
 
     def submit(self, identity: Identity, call: Call, *, time_ms: int | None = None) -> Receipt:
         """Run ``call`` and commit it; returns when it is durable.
@@ -74,8 +130,20 @@ class Ledger(Protocol):
     def height(self) -> int:
         """How many blocks there are."""
 
-    def blocks(self, first: int = 0) -> Iterator[BlockBytes]:
-        """The blocks from ``first`` on, in order, up to the height at the time of the call."""
+    def block_hash(self, number: int) -> str:
+        """The hash of that block's header, in hex. Raises `NotAsRecorded` where there is no such block."""
+
+    def log(self, first: int = 0) -> Iterator[LoggedBlock]:
+        """What the blocks from ``first`` on hold, in order, up to the height at the time of the call.
+
+        Raises `NotAsRecorded` for a block that is missing or damaged.
+        """
+
+    def configurations(self) -> Iterator[Configuration]:
+        """Every configuration there was, oldest first, its signature judged by the one before.
+
+        Raises `NotAsRecorded` for a block that is missing or damaged.
+        """
 
     def checkpoint(self) -> str:
         """The signed head after the last block."""

@@ -1,4 +1,4 @@
-"""Keeps the index up with the ledger: reads the blocks since the last one indexed, in small commits.
+"""Keeps the index up with the ledger: reads the log since the last block indexed, in small commits.
 
 Any process may follow at any time; they take turns, and a killed one loses at most its last page.
 """
@@ -8,33 +8,20 @@ from __future__ import annotations
 import itertools
 import json
 import sqlite3
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from tallystick.errors import NotAsRecorded
-from tallystick.ledger.port import BlockBytes, Ledger
-from tallystick.proof.block import Config, Envelope, parse_block, parse_config
-from tallystick.proof.errors import ProofError
-from tallystick.proof.leaves import salt
-from tallystick.proof.membership import Member, Membership
+from tallystick.ledger.port import Ledger, LoggedBlock, LoggedRecord, LoggedTransaction
 from tallystick.reports import schema
 from tallystick.reports.record import references, subject_of
 
 Progress = Callable[[int], None]
+#: A table's name and one row of it.
+Row = tuple[str, tuple[Any, ...]]
 
 _PAGE: Final = 64
-
-
-@dataclass(slots=True)
-class Position:
-    """How far the index has read, and the configuration in force there."""
-
-    next: int = 0
-    header: str = ""
-    leaf: int = 0
-    config: bytes = b""
 
 
 def follow(connection: sqlite3.Connection, ledger: Ledger, progress: Progress | None = None) -> None:
@@ -43,96 +30,77 @@ def follow(connection: sqlite3.Connection, ledger: Ledger, progress: Progress | 
     ``progress`` is told how many blocks were read. Raises `NotAsRecorded` for a block that cannot be
     read, and sqlite3's errors.
     """
-    if not _is_of(connection, ledger):
+    if not is_of(connection, ledger):
         with schema.transaction(connection):
-            if not _is_of(connection, ledger):
+            if not is_of(connection, ledger):
                 schema.create_tables(connection)
-    height = ledger.height
-    while _load(connection).next < height:
+    height, expected, blocks = ledger.height, -1, iter(list[LoggedBlock]())
+    while height > following(connection):
         with schema.transaction(connection):
-            position = _load(connection)
-            page = itertools.islice(ledger.blocks(position.next), _PAGE)
-            read = take(connection, position, page, ledger.origin)
+            first = following(connection)
+            if first != expected:  # at the beginning, and where another process was here meanwhile
+                blocks = ledger.log(first)
+            read = take(connection, itertools.islice(blocks, _PAGE), ledger.origin)
+            expected = first + read
         if progress:
             progress(read)
 
 
-def take(
-    connection: sqlite3.Connection, position: Position, blocks: Iterable[BlockBytes], origin: str
-) -> int:
-    """Index ``blocks``, which follow on ``position``; returns how many they were."""
-    config: Config | None = None
-    membership = Membership(())
-    if position.config:
-        config = parse_config(position.config)
-        membership = Membership(config.msps)
-    count = 0
-    for block in blocks:
-        try:
-            parsed = parse_block(block.header, block.data)
-            if parsed.config is not None:
-                config, membership = parsed.config, Membership(parsed.config.msps)
-            leaf = block.first_leaf + 1
-            for envelope in parsed.valid:
-                member = membership.judge(envelope.creator, envelope.proposal["time"])
-                leaf = _take_envelope(connection, envelope, member, block.number, leaf)
-        except (ProofError, ValueError, KeyError, TypeError) as error:
-            raise NotAsRecorded(
-                f"block {block.number} cannot be read: {error}", hint="See what else is wrong: tally verify"
-            ) from error
-        position.next, position.header, position.leaf = (
-            block.number + 1,
-            sha256(block.header).hexdigest(),
-            leaf,
-        )
+def take(connection: sqlite3.Connection, blocks: Iterable[LoggedBlock], origin: str) -> int:
+    """Index ``blocks``, which follow on those indexed; returns how many they were."""
+    count, last = 0, None
+    for last in blocks:
+        for table, row in rows(last):
+            marks = ", ".join("?" * len(row))
+            connection.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
         count += 1
-    if config is not None:
-        position.config = config.encoded
-    connection.execute(
-        "INSERT OR REPLACE INTO position VALUES (1, ?, ?, ?, ?, ?, ?)",
-        (schema.VERSION, origin, position.next, position.header, position.leaf, position.config),
-    )
+    if last is not None:
+        position = (1, schema.VERSION, origin, last.number + 1, last.hash)
+        connection.execute("INSERT OR REPLACE INTO position VALUES (?, ?, ?, ?, ?)", position)
     return count
 
 
-def _take_envelope(
-    connection: sqlite3.Connection, envelope: Envelope, member: Member, block: int, leaf: int
-) -> int:
-    """Index the records of the transaction whose leaf is ``leaf``; returns the leaf after its last."""
-    nonce = bytes.fromhex(envelope.proposal["nonce"])
-    for index, content in enumerate(envelope.records, 1):
-        value = json.loads(content)
-        record_id, kind, body = value["id"], value["kind"], value["body"]
-        connection.execute(
-            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                leaf + index,
-                record_id,
-                kind,
-                subject_of(kind, record_id, body),
-                record_id.partition("/")[2] or record_id,
-                sha256(content).hexdigest(),
-                block,
-                envelope.transaction_id,
-                envelope.proposal["time"],
-                member.msp_id,
-                member.enrolment_id,
-                salt(nonce, index),
-                content,
-            ),
-        )
-        connection.executemany(
-            "INSERT OR REPLACE INTO streams VALUES (?, ?, ?)",
-            [(stream, position["number"], leaf + index) for stream, position in value["streams"].items()],
-        )
-        connection.executemany(
-            "INSERT OR IGNORE INTO links VALUES (?, ?, ?, ?)",
-            [(record_id, role, target, leaf + index) for role, target in references(body)],
-        )
-    return leaf + len(envelope.records) + 1
+def rows(block: LoggedBlock) -> Iterator[Row]:
+    """The rows that a block gives, each once."""
+    for transaction in block.transactions:
+        for record in transaction.records:
+            try:
+                yield from _rows(block, transaction, record)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise NotAsRecorded(
+                    f"block {block.number} holds a record that cannot be read: {error}",
+                    hint="See what else is wrong: tally verify",
+                ) from error
 
 
-def _is_of(connection: sqlite3.Connection, ledger: Ledger) -> bool:
+def _rows(block: LoggedBlock, transaction: LoggedTransaction, record: LoggedRecord) -> Iterator[Row]:
+    value = json.loads(record.content)
+    record_id, kind, body = value["id"], value["kind"], value["body"]
+    yield (
+        "records",
+        (
+            record.leaf,
+            record_id,
+            kind,
+            subject_of(kind, record_id, body),
+            record_id.partition("/")[2] or record_id,
+            sha256(record.content).hexdigest(),
+            block.number,
+            transaction.id,
+            transaction.time_ms,
+            transaction.msp_id,
+            transaction.enrolment_id,
+            record.salt,
+            record.content,
+        ),
+    )
+    for stream, position in value["streams"].items():
+        yield "streams", (stream, position["number"], record.leaf)
+    for role, target in dict.fromkeys(references(body)):
+        yield "links", (record_id, role, target, record.leaf)
+
+
+def is_of(connection: sqlite3.Connection, ledger: Ledger) -> bool:
     """Whether the index was made by this code and from the very blocks that the ledger holds now."""
     try:
         row = connection.execute("SELECT version, origin, next, header FROM position").fetchone()
@@ -141,12 +109,12 @@ def _is_of(connection: sqlite3.Connection, ledger: Ledger) -> bool:
     if row is None:
         return bool(connection.execute("SELECT count(*) = 0 FROM records").fetchone()[0])
     version, origin, following, header = row
-    if version != schema.VERSION or origin != ledger.origin or following > ledger.height:
+    if version != schema.VERSION or origin != ledger.origin or not 0 < following <= ledger.height:
         return False
-    last = next(ledger.blocks(following - 1))
-    return bool(sha256(last.header).hexdigest() == header)
+    return ledger.block_hash(following - 1) == str(header)
 
 
-def _load(connection: sqlite3.Connection) -> Position:
-    row = connection.execute("SELECT next, header, leaf, config FROM position").fetchone()
-    return Position(*row) if row else Position()
+def following(connection: sqlite3.Connection) -> int:
+    """The number of the first block that is not indexed."""
+    row = connection.execute("SELECT next FROM position").fetchone()
+    return int(row[0]) if row else 0

@@ -12,7 +12,8 @@ from tallystick.errors import InvalidInput
 from tallystick.reports.record import Record
 
 _COLUMNS: Final = (
-    "records.leaf, records.id, kind, digest, block, transaction_id, time_ms, msp_id, member, salt, content"
+    "records.leaf, records.id, kind, digest, block, transaction_id, time_ms, msp_id, member,"
+    " CAST(salt AS TEXT), CAST(content AS BLOB)"
 )
 #: Kinds that people call by name, in the order in which a name is looked for.
 NAMED: Final = ("dataset", "model", "run", "pipeline")
@@ -100,6 +101,13 @@ class Index:
         """The record of that very id."""
         found = self._records("FROM records WHERE records.id = ? ORDER BY records.leaf DESC", [record_id], 1)
         return found[0] if found else None
+
+    def row(self, leaf: int) -> tuple[Any, ...]:
+        """All that stands in the index of the record of that leaf."""
+        row: tuple[Any, ...] = self.connection.execute(
+            "SELECT * FROM records WHERE leaf = ?", (leaf,)
+        ).fetchone()
+        return row
 
     def find(self, text: str, kinds: Sequence[str] = NAMED) -> Record:
         """The record that ``text`` means: an id, a name (its latest version), a run, or a unique prefix.

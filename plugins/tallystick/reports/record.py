@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from tallystick.proof.leaves import record_leaf
+from tallystick.ledger.port import LoggedRecord
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Record:
         )
 
     @property
-    def leaf_bytes(self) -> bytes:
-        """The bytes of its leaf in the log (docs/formats/leaves.md)."""
-        return record_leaf(self.content, self.salt)
+    def logged(self) -> LoggedRecord:
+        """What the index says that the log holds, to be proven by `ledger.inclusion`."""
+        return LoggedRecord(self.leaf, self.content, self.salt)
 
 
 def references(value: Any, role: str = "") -> Iterator[tuple[str, str]]:

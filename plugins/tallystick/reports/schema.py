@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -12,22 +13,22 @@ from typing import Final
 from tallystick.errors import CouldNotCheck
 
 #: Raised with every change below: an index of another version is thrown away and made again.
-VERSION: Final = 1
+VERSION: Final = 2
 TABLES: Final = ("position", "records", "streams", "links")
 SCHEMA: Final = """
-CREATE {temp} TABLE position (
+CREATE TABLE position (
   id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, origin TEXT NOT NULL,
-  next INTEGER NOT NULL, header TEXT NOT NULL, leaf INTEGER NOT NULL, config BLOB NOT NULL
+  next INTEGER NOT NULL, header TEXT NOT NULL
 );
-CREATE {temp} TABLE records (
+CREATE TABLE records (
   leaf INTEGER PRIMARY KEY, id TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, rest TEXT NOT NULL,
   digest TEXT NOT NULL, block INTEGER NOT NULL, transaction_id TEXT NOT NULL, time_ms INTEGER NOT NULL,
   msp_id TEXT NOT NULL, member TEXT NOT NULL, salt TEXT NOT NULL, content BLOB NOT NULL
 );
-CREATE {temp} TABLE streams (
+CREATE TABLE streams (
   stream TEXT NOT NULL, number INTEGER NOT NULL, leaf INTEGER NOT NULL, PRIMARY KEY (stream, number)
 ) WITHOUT ROWID;
-CREATE {temp} TABLE links (
+CREATE TABLE links (
   source TEXT NOT NULL, role TEXT NOT NULL, target TEXT NOT NULL, leaf INTEGER NOT NULL,
   PRIMARY KEY (source, role, target)
 ) WITHOUT ROWID;
@@ -54,11 +55,28 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def is_strange(connection: sqlite3.Connection) -> bool:
+    """Whether there are tables, and others than an index has: a trigger could forge what is written."""
+    found = _objects(connection)
+    return bool(found) and found != _own_objects()
+
+
+@functools.cache
+def _own_objects() -> frozenset[tuple[str, ...]]:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        create_tables(connection)
+        return _objects(connection)
+
+
+def _objects(connection: sqlite3.Connection) -> frozenset[tuple[str, ...]]:
+    return frozenset(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
+
+
 def create_tables(connection: sqlite3.Connection) -> None:
     """Empty tables in place of whatever stands there. Inside a transaction."""
     for table in TABLES:
         connection.execute(f"DROP TABLE IF EXISTS main.{table}")
-    for statement in (SCHEMA.format(temp="") + INDICES).split(";"):
+    for statement in (SCHEMA + INDICES).split(";"):
         connection.execute(statement)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS: Final = 8
 """How often a version is asked for again when somebody else was given it meanwhile."""
-CHANGED_MEANWHILE: Final = frozenset({"VERSION_NOT_NEXT", "MVCC_READ_CONFLICT", "PHANTOM_READ_CONFLICT"})
+VERSION_TAKEN: Final = "VERSION_NOT_NEXT"
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _recorded(w: Workspace, requests: Requests, taken: _Taken) -> Ingested:
             return _registered(w, requests, taken)
         except Refused as refused:
             # Somebody else registered a version meanwhile: theirs may even be of the same data.
-            if refused.code not in CHANGED_MEANWHILE or attempt == ATTEMPTS - 1:
+            if refused.code != VERSION_TAKEN or attempt == ATTEMPTS - 1:
                 raise
     raise CouldNotCheck(f"no version of {policy.name} could be registered")
 
@@ -126,7 +126,7 @@ def _latest(w: Workspace, name: str) -> FoundRecord | None:
     record_id = f"dataset/{name}/{version}"
     if w.provenance.read(record_id)["retirement"] is not None:
         return None
-    return find_record(w.ledger, record_id)
+    return find_record(w, record_id)
 
 
 def _same(w: Workspace, latest: FoundRecord, taken: _Taken) -> bool:

@@ -67,7 +67,7 @@ def open_dataset(w: Workspace, reference: Reference) -> Dataset:
     Raises `CouldNotCheck` where key, policy or data are erased or not here, and `NotAsRecorded` where
     they differ from the record.
     """
-    body = find_record(w.ledger, reference).body
+    body = find_record(w, reference).body
     key = table_key(w.keyring, body)
     policy = stored_policy(w.store, sealing.resolve(w.store, body["policy"], key))
     file = sealing.resolve(w.store, body["files"][0]["digest"], key)

@@ -49,7 +49,7 @@ def reproduce(w: Workspace, record_id: str) -> Reproduced:
     not here, and `NotAsRecorded` where they differ from what is recorded.
     """
     run = _run(w, record_id)
-    intent = find_record(w.ledger, reference(run.body["intent"]))
+    intent = find_record(w, reference(run.body["intent"]))
     dataset = open_dataset(w, reference(intent.body["dataset"]))
     recorded = read_run_record(w.store, sealing.resolve(w.store, run.body["sealed"], dataset.sealing))
     plan = make_plan(dataset)
@@ -76,8 +76,8 @@ def _run(w: Workspace, record_id: str) -> FoundRecord:
     kind = record_id.split("/")[0]
     if kind not in ("run", "model"):
         raise InvalidInput(f"{record_id} is neither a run nor a model", hint="See the ids with: tally log")
-    found = find_record(w.ledger, record_id)
-    return found if kind == "run" else find_record(w.ledger, reference(found.body["run"]))
+    found = find_record(w, record_id)
+    return found if kind == "run" else find_record(w, reference(found.body["run"]))
 
 
 def _metrics(recorded: RunRecord, again: dict[str, float]) -> list[dict[str, Any]]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
 from tallystick.errors import InvalidInput, NotAsRecorded
 from tallystick.ledger.embedded.appender import Head
 from tallystick.ledger.embedded.database import Database
-from tallystick.ledger.port import BlockBytes
+from tallystick.ledger.embedded.logged import configuration, logged_block
+from tallystick.ledger.embedded.stored import BlockBytes
+from tallystick.ledger.port import Configuration, LoggedBlock
 from tallystick.proof import merkle
 from tallystick.proof.block import Config, origin_of, parse_block
 from tallystick.proof.errors import Malformed, ProofError
@@ -19,6 +23,8 @@ from tallystick.proof.note import ED25519, Verifier
 
 _SELECT: Final = "SELECT number, header, data, checkpoint, first_leaf FROM blocks"
 _PAGE: Final = 64
+#: How the data of a configuration's block begins, and no other's: docs/formats/block.md.
+_CONFIG: Final = b'{"config":'
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +54,9 @@ class Reader:
         """The log's name."""
         return self._origin
 
-    @property
-    def vkey(self) -> str:
-        """The key that signs heads."""
-        return Verifier(self._origin, ED25519, self._rules.config.log_key).vkey
+    def trust(self) -> str:
+        """As the port says: the operator's one key."""
+        return f"log {Verifier(self._origin, ED25519, self._rules.config.log_key).vkey}\nquorum none\n"
 
     @property
     def height(self) -> int:
@@ -78,6 +83,43 @@ class Reader:
                     raise self._missing(number)
                 yield BlockBytes(*row)
             first += len(page)
+
+    def block_hash(self, number: int) -> str:
+        """As the port says."""
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT header FROM blocks WHERE number = ?", (number,)).fetchone()
+        if row is None:
+            raise self._missing(number)
+        return sha256(row[0]).hexdigest()
+
+    def log(self, first: int = 0) -> Iterator[LoggedBlock]:
+        """As the port says."""
+        membership: Membership | None = None
+        for stored in self.blocks(first):
+            with _reading(stored.number):
+                block = parse_block(stored.header, stored.data)
+                if block.config is not None:
+                    membership = Membership(block.config.msps)
+                if membership is None:
+                    membership = self._rules_at(stored.number).membership
+                logged = logged_block(block, stored.first_leaf, membership)
+            yield logged
+
+    def configurations(self) -> Iterator[Configuration]:
+        """As the port says."""
+        with self._database.reading() as connection:
+            numbers = list(self._configured(connection, self._head(connection).number))
+        previous: Config | None = None
+        for number in reversed(numbers):
+            with self._database.reading() as connection:
+                stored = self._block(connection, number)
+            with _reading(number):
+                block = parse_block(stored.header, stored.data)
+                if block.config is None:
+                    raise Malformed("it holds no configuration")
+                found = configuration(block, block.config, previous)
+                previous = block.config
+            yield found
 
     def checkpoint(self) -> str:
         """The signed head after the last block."""
@@ -137,6 +179,25 @@ class Reader:
             self._rules = _rules_of(self._block(connection, number))
         return self._rules
 
+    def _rules_at(self, number: int) -> Rules:
+        with self._database.reading() as connection:
+            rules = self._current_rules(connection)
+            if rules.block > number:
+                block = next(self._configured(connection, number), 0)
+                rules = _rules_of(self._block(connection, block))
+            return rules
+
+    def _configured(self, connection: sqlite3.Connection, last: int) -> Iterator[int]:
+        """The blocks that configure, from ``last`` back to the first."""
+        numbers = connection.execute(
+            "SELECT number FROM blocks WHERE number <= ? ORDER BY number DESC", (last,)
+        )
+        for (number,) in numbers:
+            # Only its beginning is read: a block may have megabytes, and there may be many.
+            with connection.blobopen("blocks", "data", number, readonly=True) as data:
+                if data.read(len(_CONFIG)) == _CONFIG:
+                    yield number
+
     def _hash_reader(self, connection: sqlite3.Connection) -> merkle.Read:
         def read(indices: Sequence[int]) -> list[bytes]:
             return [self._stored_hash(connection, index) for index in indices]
@@ -158,10 +219,19 @@ class Reader:
 
 
 def _rules_of(block: BlockBytes) -> Rules:
-    try:
+    with _reading(block.number):
         config = parse_block(block.header, block.data).config
         if config is None:
-            raise NotAsRecorded(f"block {block.number} holds no configuration")
+            raise Malformed("it holds no configuration")
         return Rules(block.number, config, Membership(config.msps))
-    except ProofError as error:
-        raise NotAsRecorded(f"block {block.number} cannot be read: {error}") from error
+
+
+@contextlib.contextmanager
+def _reading(number: int) -> Iterator[None]:
+    """What is wrong with the bytes of a block as `NotAsRecorded`."""
+    try:
+        yield
+    except (ProofError, ValueError, KeyError, TypeError) as error:
+        raise NotAsRecorded(
+            f"block {number} cannot be read: {error}", hint="See what else is wrong: tally verify"
+        ) from error

@@ -8,14 +8,26 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from tallystick.errors import NotAsRecorded
 from tallystick.ledger.embedded import database
-from tallystick.ledger.port import BlockBytes
 
 _KEYS: Final = {"blocks": "number", "state": "key", "transactions": "id", "hashes": "start", "head": "id"}
+
+
+@dataclass(frozen=True, slots=True)
+class BlockBytes:
+    """A block as it is kept: header and data, the head of the log after it (a signed note), and the
+    index of its first leaf."""
+
+    number: int
+    header: bytes
+    data: bytes
+    checkpoint: str
+    first_leaf: int
 
 
 class StoredFile:

@@ -40,7 +40,7 @@ def made(tmp_path_factory) -> Case:
     host.submit("register_model", ledgers.model(trained))
     uses = [Call("provenance", "record_use", ledgers.use(data, number)) for number in range(10, 13)]
     host.ledger.submit_many(host.pipeline, uses)
-    case = Case(directory, host.ledger.origin, host.ledger.vkey, early, conflict, config)
+    case = Case(directory, host.ledger.origin, ledgers.vkey(host.ledger), early, conflict, config)
     host.ledger.close()
     with closing(sqlite3.connect(case.path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -13,11 +13,13 @@ from support.records import RUN_ID, make_recorded_home
 
 from tallystick import wiring
 from tallystick.clients.provenance import Provenance, Reference, Request
-from tallystick.errors import CouldNotCheck, InvalidInput
+from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
 from tallystick.identity import load_user
+from tallystick.ledger.inclusion import prove_record
 from tallystick.ledger.port import Ledger
 from tallystick.reports import schema
-from tallystick.reports.index import open_index, rebuild_index
+from tallystick.reports.checked import find_checked
+from tallystick.reports.index import compare_index, open_index, rebuild_index
 from tallystick.reports.queries import Edge, reduced
 from tallystick.reports.summary import summary, title
 from tallystick.settings import Settings
@@ -47,8 +49,7 @@ def test_it_holds_every_record_with_its_leaf(ledger: Ledger, tmp_path: Path) -> 
         assert index.height == ledger.height
     assert len(records) == 8
     for record in records:
-        proof, _ = ledger.inclusion_proof(record.leaf)
-        assert proof
+        assert prove_record(ledger, record.id, record.logged).digest == record.digest
     assert [record.kind for record in records][-1] == "charter"
 
 
@@ -103,6 +104,110 @@ def test_rebuilding_says_what_was_not_as_the_blocks_say(ledger: Ledger, tmp_path
     differences = rebuild_index(path, ledger)
     assert differences == {"position": 0, "records": 1, "streams": 0, "links": 1}
     assert set(rebuild_index(path, ledger).values()) == {0}
+
+
+FORGERIES = {
+    "a changed record": ("UPDATE records SET msp_id = 'x' WHERE kind = 'model'", {"records": 1}),
+    "a record too few": ("DELETE FROM records WHERE kind = 'run'", {"records": 1}),
+    "a record too many": (
+        "INSERT INTO records SELECT leaf + 1000, id, kind, subject, rest, digest, block, transaction_id,"
+        " time_ms, msp_id, member, salt, content FROM records WHERE kind = 'run'",
+        {"records": 1},
+    ),
+    "other streams": ("UPDATE streams SET leaf = leaf + 1 WHERE stream = 'model:risk'", {"streams": 1}),
+    "a link too few": ("DELETE FROM links WHERE role = 'intent'", {"links": 1}),
+    "another ledger": ("UPDATE position SET origin = 'x/0000000000000000'", {"position": 1}),
+    "another last block": ("UPDATE position SET header = 'x'", {"position": 1}),
+    "more than there is": ("UPDATE position SET next = 1000", {"position": 1}),
+    "nothing": ("UPDATE position SET next = next", {}),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_comparing_finds_what_the_ledger_does_not_give_and_writes_nothing(
+    ledger: Ledger, tmp_path: Path, name: str
+) -> None:
+    statement, wrong = FORGERIES[name]
+    path = tmp_path / "index.db"
+    with open_index(path, ledger) as index:
+        index.connection.execute(statement)
+    expected = dict.fromkeys(schema.TABLES, 0) | wrong
+    assert compare_index(path, ledger) == expected
+    assert compare_index(path, ledger) == expected
+
+
+def test_an_index_that_is_behind_is_compared_as_far_as_it_is(
+    settings: Settings, ledger: Ledger, tmp_path: Path
+) -> None:
+    path = tmp_path / "index.db"
+    with open_index(path, ledger):
+        pass
+    record_use(settings, ledger, "behind")
+    assert set((compare_index(path, ledger) or {}).values()) == {0}
+
+
+def test_no_index_and_one_of_another_version_are_nothing_to_compare(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "index.db"
+    assert compare_index(path, ledger) is None
+    path.touch()
+    assert compare_index(path, ledger) is None
+    with open_index(path, ledger):
+        pass
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
+    assert compare_index(path, ledger) is None
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TRIGGER t AFTER INSERT ON records BEGIN UPDATE records SET member = 'x'; END",
+        "DROP TABLE links",
+        "CREATE TABLE more (x)",
+    ],
+)
+def test_other_tables_than_an_index_has_are_named_and_thrown_away(
+    ledger: Ledger, tmp_path: Path, statement: str
+) -> None:
+    path = tmp_path / "index.db"
+    with open_index(path, ledger) as index:
+        index.connection.execute(statement)
+    with pytest.raises(NotAsRecorded, match="other tables"):
+        compare_index(path, ledger)
+    with open_index(path, ledger) as index:
+        assert index.count()
+    assert set((compare_index(path, ledger) or {}).values()) == {0}
+
+
+def test_a_damaged_index_is_not_as_recorded(ledger: Ledger, tmp_path: Path) -> None:
+    path = tmp_path / "index.db"
+    path.write_bytes(b"no database at all" * 300)
+    with pytest.raises(NotAsRecorded, match="damaged"):
+        compare_index(path, ledger)
+
+
+@pytest.mark.parametrize(
+    "forgery",
+    [
+        "member = 'somebody'",
+        "time_ms = time_ms - 1",
+        "block = 0",
+        "block = 999",
+        "digest = 'x'",
+        "salt = 'x'",
+    ],
+)
+def test_a_record_that_is_shown_is_held_against_its_block(
+    ledger: Ledger, tmp_path: Path, forgery: str
+) -> None:
+    path = tmp_path / "index.db"
+    with open_index(path, ledger) as index:
+        record, proven = find_checked(ledger, index, "people")
+        assert (record.id, record.digest) == ("dataset/people/1", proven.digest)
+        index.connection.execute(f"UPDATE records SET {forgery} WHERE id = 'dataset/people/1'")
+    with open_index(path, ledger) as index, pytest.raises(NotAsRecorded, match="tally rebuild"):
+        find_checked(ledger, index, "people")
 
 
 def test_an_index_whose_last_block_is_no_longer_there_is_made_again(ledger: Ledger, tmp_path: Path) -> None:

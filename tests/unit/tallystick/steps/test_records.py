@@ -1,8 +1,10 @@
-"""Finding records in blocks: the right one, with the leaf that the log has, or a clear no."""
+"""Finding records: the right one, proven in the log whatever the index says, or a clear no."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +13,10 @@ from support.home import make_home
 from chaincode import canonical
 from tallystick import wiring
 from tallystick.clients.provenance import Recorded, Reference, Request
-from tallystick.errors import InvalidInput, NotAsRecorded
+from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
 from tallystick.identity import load_user
 from tallystick.ledger.port import Call
-from tallystick.proof.checkpoint import parse_checkpoint
-from tallystick.proof.merkle import leaf_hash, verify_inclusion
-from tallystick.proof.note import parse_note
+from tallystick.reports.index import IndexedRecords, open_index
 from tallystick.steps.records import find_record, find_records
 from tallystick.steps.workspace import Workspace
 
@@ -51,16 +51,13 @@ def registered(w: Workspace) -> list[Recorded]:
 
 def test_a_record_is_found_with_its_own_leaf(w: Workspace, registered: list[Recorded]) -> None:
     for recorded in (registered[0], registered[9], registered[-1]):
-        found = find_record(w.ledger, recorded.reference)
+        found = find_record(w, recorded.reference)
         assert found.reference == recorded.reference
-        assert (found.index, found.block) == (recorded.receipt.leaf + 1, recorded.receipt.block)
-        hashes, note = w.ledger.inclusion_proof(found.index)
-        head = parse_checkpoint(parse_note(note).text)
-        verify_inclusion(found.index, head.size, leaf_hash(found.leaf), hashes, head.root)
+        assert found.proven.logged.leaf == recorded.receipt.leaf + 1
 
 
 def test_an_id_that_begins_another_is_not_that_one(w: Workspace, registered: list[Recorded]) -> None:
-    found = find_records(w.ledger, ["dataset/claims/1", "dataset/claims/10"])
+    found = find_records(w, ["dataset/claims/1", "dataset/claims/10"])
     assert {key: record.body["version"] for key, record in found.items()} == {
         "dataset/claims/1": 1,
         "dataset/claims/10": 10,
@@ -72,12 +69,46 @@ def test_every_record_of_a_transaction_has_the_next_leaf(w: Workspace, registere
     items = [{"transaction": "attest", "request": {"request_id": f"a{n}", **stream}} for n in range(3)]
     identity = load_user(w.settings.msp, w.settings.msp_id, w.settings.user)
     receipt = w.ledger.submit(identity, Call("provenance", "batch", {"items": items}))
-    found = find_records(w.ledger, [f"attestation/a{n}" for n in range(3)])
-    assert [found[f"attestation/a{n}"].index - receipt.leaf for n in range(3)] == [1, 2, 3]
+    found = find_records(w, [f"attestation/a{n}" for n in range(3)])
+    assert [found[f"attestation/a{n}"].proven.logged.leaf - receipt.leaf for n in range(3)] == [1, 2, 3]
 
 
 def test_what_is_not_there_or_not_the_same_is_said(w: Workspace, registered: list[Recorded]) -> None:
     with pytest.raises(InvalidInput, match="no record dataset/claims/999"):
-        find_record(w.ledger, "dataset/claims/999")
+        find_record(w, "dataset/claims/999")
     with pytest.raises(NotAsRecorded, match="not the one that is referred to"):
-        find_record(w.ledger, Reference("dataset/claims/1", canonical.digest(b"")))
+        find_record(w, Reference("dataset/claims/1", canonical.digest(b"")))
+
+
+@pytest.mark.parametrize(
+    "forgery",
+    [
+        "content = replace(CAST(content AS TEXT), '\"rows\":1', '\"rows\":2')",
+        "content = (SELECT content FROM records WHERE id = 'dataset/claims/2')",
+        "salt = x'ff'",
+        "salt = (SELECT salt FROM records WHERE id = 'dataset/claims/2')",
+        "leaf = 100000",
+        "leaf = -1",
+    ],
+)
+def test_a_forged_index_feeds_no_step(
+    w: Workspace, registered: list[Recorded], tmp_path: Path, forgery: str
+) -> None:
+    forged = tmp_path / "index.db"
+    with open_index(forged, w.ledger) as index:
+        index.connection.execute(f"UPDATE records SET {forgery} WHERE id = 'dataset/claims/1'")
+    of_forged = dataclasses.replace(w, records=IndexedRecords(forged, w.ledger))
+    assert find_record(of_forged, "dataset/claims/2").body["version"] == 2
+    with pytest.raises((NotAsRecorded, CouldNotCheck)):
+        find_record(of_forged, "dataset/claims/1")
+
+
+def test_another_record_under_an_id_is_refused(
+    w: Workspace, registered: list[Recorded], tmp_path: Path
+) -> None:
+    forged = tmp_path / "index.db"
+    with open_index(forged, w.ledger) as index:
+        index.connection.execute("DELETE FROM records WHERE id = 'dataset/claims/1'")
+        index.connection.execute("UPDATE records SET id = 'dataset/claims/1' WHERE id = 'dataset/claims/2'")
+    with pytest.raises(NotAsRecorded, match="it is another record"):
+        find_record(dataclasses.replace(w, records=IndexedRecords(forged, w.ledger)), "dataset/claims/1")
