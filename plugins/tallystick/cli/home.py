@@ -1,4 +1,4 @@
-"""The home and what lies in it: `init`, `status`, `rebuild`, `activate`, `revoke`, `dashboard`."""
+"""The home and what lies in it: `init`, `status`, `rebuild`, `activate`, `dashboard`."""
 
 from __future__ import annotations
 
@@ -28,9 +28,6 @@ def add(adder: Adder) -> None:
     adder.command("status", _status, "where everything lies and how far the ledger is")
     adder.command("rebuild", _rebuild, "make everything that is derived from the blocks again, and compare")
     adder.command("activate", _activate, "record the contracts that are installed here as those in force")
-    revoke = adder.command("revoke", _revoke, "take a member's certificate out of force")
-    revoke.add_argument("user", metavar="USER", help="the member's name, as in msp/MSP/users/")
-    revoke.add_argument("--msp", default="", help="its organisation (default: yours)")
     dashboard = adder.command("dashboard", _dashboard, "start the dashboard on this machine")
     dashboard.add_argument("--port", type=int, default=_PORT, help=f"default: {_PORT}")
 
@@ -147,18 +144,6 @@ def _activate(arguments: argparse.Namespace, settings: Settings, screen: Screen)
         screen.line("The older package is kept, so that older blocks can be run again.")
     screen.next(("tally verify", "runs every block again under the package of its time"))
     screen.result({"before": before, "active": after, "recorded": before != after})
-    return 0
-
-
-def _revoke(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
-    from tallystick.home.configure import revoke
-
-    msp = arguments.msp or settings.msp_id
-    block = revoke(settings, msp, arguments.user)
-    screen.line(f"Revoked: {arguments.user} of {msp}, by the configuration in block {block:,}.")
-    screen.line("What it signed before stays valid; nothing that it signs from now on will be.")
-    screen.next(("tally status", ""))
-    screen.result({"msp": msp, "user": arguments.user, "block": block})
     return 0
 
 

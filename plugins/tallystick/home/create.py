@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
 from tallystick import wiring
 from tallystick.clients import charter
 from tallystick.errors import InvalidInput
-from tallystick.files import private_directory
+from tallystick.files import alone, private_directory
 from tallystick.identity import create_organisation, generate_log_key, load_log_key, load_msp, load_user
 from tallystick.ledger.port import Ledger
 from tallystick.settings import Settings
@@ -41,6 +42,19 @@ def create_home(settings: Settings, *, name: str, parties: tuple[Party, ...] = (
     (or the only one) is the independent one. What a killed process left half made is completed with the
     keys that are there. Raises `InvalidInput` where the home is complete; nothing is changed then.
     """
+    with alone(private_directory(settings.home)):
+        return _create_home(settings, name, parties)
+
+
+def has_charter(settings: Settings) -> bool:
+    """Whether there is a ledger and its first record: what `create_home` leaves when it is done."""
+    if not wiring.has_ledger(settings):
+        return False
+    with closing(wiring.open_ledger(settings)) as ledger:
+        return ledger.height > 1
+
+
+def _create_home(settings: Settings, name: str, parties: tuple[Party, ...]) -> Ledger:
     from tallystick.execution import packages
 
     if has_charter(settings):
@@ -48,7 +62,6 @@ def create_home(settings: Settings, *, name: str, parties: tuple[Party, ...] = (
             f"there is a home with a ledger already: {settings.ledger_url}",
             hint="Nothing was changed. Another home: set TALLYSTICK_HOME. This one: tally status",
         )
-    private_directory(settings.home)
     for party in parties:
         if not (settings.msp / party.msp_id).exists():
             create_organisation(settings.msp, party.msp_id, _USERS[party.name])
@@ -69,14 +82,3 @@ def create_home(settings: Settings, *, name: str, parties: tuple[Party, ...] = (
         grants={"pipeline": [(operator.name, "pipeline")]},
     )
     return ledger
-
-
-def has_charter(settings: Settings) -> bool:
-    """Whether there is a ledger and its first record: what `create_home` leaves when it is done."""
-    if not wiring.has_ledger(settings):
-        return False
-    ledger = wiring.open_ledger(settings)
-    try:
-        return ledger.height > 1
-    finally:
-        ledger.close()

@@ -17,7 +17,14 @@ from cryptography.x509.oid import NameOID
 
 from tallystick.errors import InvalidInput
 from tallystick.files import alone, private_directory, write_atomic
-from tallystick.identity.certificates import check_name, key_usage, load_certificate, read, subject
+from tallystick.identity.certificates import (
+    check_name,
+    key_usage,
+    load_certificate,
+    load_revocations,
+    read,
+    subject,
+)
 from tallystick.identity.keys import load_p256_key, write_new_key
 from tallystick.identity.member import Identity
 from tallystick.proof.membership import ATTRIBUTES_OID
@@ -142,8 +149,9 @@ class Authority:
         """
         serials = [self._serial(item) for item in revoked]
         with alone(self.directory / "crls"):
-            pem = read(self.directory / "crls" / "crl.pem")
-            current = self._current(pem)
+            path = self.directory / "crls" / "crl.pem"
+            pem = read(path)
+            current = load_revocations(pem, path)
             entries = list(current)
             known = {entry.serial_number for entry in entries}
             new = [serial for serial in dict.fromkeys(serials) if serial not in known]
@@ -156,13 +164,6 @@ class Authority:
             ]
             number = current.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
             return self._write_revocations(entries, number + 1)
-
-    def _current(self, pem: bytes) -> x509.CertificateRevocationList:
-        try:
-            return x509.load_pem_x509_crl(pem)
-        except ValueError:
-            path = self.directory / "crls" / "crl.pem"
-            raise InvalidInput(f"{path} is not a revocation list") from None
 
     def _serial(self, item: int | bytes) -> int:
         if isinstance(item, int):

@@ -58,6 +58,14 @@ def load_certificate(pem: bytes, path: Path) -> x509.Certificate:
         raise InvalidInput(f"{path} is not a certificate in PEM") from None
 
 
+def load_revocations(pem: bytes, path: Path) -> x509.CertificateRevocationList:
+    """The revocation list that ``pem``, read from ``path``, spells. Raises `InvalidInput`."""
+    try:
+        return x509.load_pem_x509_crl(pem)
+    except ValueError:
+        raise InvalidInput(f"{path} is not a revocation list") from None
+
+
 def read(path: Path) -> bytes:
     """A file that is no secret. Raises `InvalidInput` where it is missing, else `CouldNotCheck`."""
     try:

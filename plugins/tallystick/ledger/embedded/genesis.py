@@ -19,7 +19,7 @@ from tallystick.ledger.embedded.refusals import HINTS
 from tallystick.proof.block import GENESIS_PREVIOUS, Config, canonical, judge_config, origin_of, parse_config
 from tallystick.proof.errors import ProofError
 from tallystick.proof.leaves import block_leaf
-from tallystick.proof.membership import Msp, NotInForce
+from tallystick.proof.membership import Membership, Msp, NotInForce
 from tallystick.proof.merkle import Frontier
 
 
@@ -69,8 +69,8 @@ def reconfigure(
 ) -> None:
     """Append a configuration with other members, revocation lists or contracts.
 
-    Raises `InvalidInput` where ``admin`` may not configure, and `CouldNotCheck` where another
-    configuration came between.
+    Raises `InvalidInput` where ``admin`` may not configure or no member could be judged any more, and
+    `CouldNotCheck` where another configuration came between.
     """
     current = ledger.config
     config = _config(
@@ -81,7 +81,14 @@ def reconfigure(
         current.log_key,
         system_clock(),
     )
-    ledger.configure(config, admin.serialised, _sign(config, admin, current))
+    signature = _sign(config, admin, current)
+    try:
+        Membership(config.msps)
+    except ProofError as error:
+        raise InvalidInput(
+            f"nobody could use the ledger under this configuration: {error}", hint="Nothing was changed."
+        ) from error
+    ledger.configure(config, admin.serialised, signature)
 
 
 def _config(name: str, number: int, msps: Sequence[Msp], package: str, log_key: bytes, time: int) -> Config:

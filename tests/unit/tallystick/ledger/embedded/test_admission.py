@@ -168,6 +168,15 @@ def test_an_administrator_configures_only_in_his_time(host, start, end, command)
     assert command in refused.value.hint
 
 
+def test_a_configuration_under_which_nobody_could_be_judged_is_not_appended(host):
+    first, second, *rest = _msps(host)
+    strange = dataclasses.replace(first, crls=second.crls)
+    height = host.ledger.height
+    with pytest.raises(InvalidInput, match="nobody could use"):
+        reconfigure(host.ledger, host.user("operator", "admin"), msps=[strange, second, *rest])
+    assert host.ledger.height == height
+
+
 def test_a_ledger_is_not_made_twice(host):
     with pytest.raises(InvalidInput, match="already"):
         create_ledger(

@@ -1,0 +1,146 @@
+"""Members of the organisations whose keys are here: enrolled, renewed, revoked, and those soon to end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from tallystick import wiring
+from tallystick.errors import InvalidInput, Refused
+from tallystick.files import alone
+from tallystick.home.administrators import ADMIN, administrators
+from tallystick.identity import Authority, Identity, load_msp
+from tallystick.identity import organisation as organisations
+from tallystick.identity.certificates import load_certificate, load_revocations
+from tallystick.proof.membership import Msp
+from tallystick.settings import Settings
+
+#: How long before its end a certificate is spoken of; in an authority's last year its members' get shorter.
+_MEMBERS_NOTICE: Final = timedelta(days=30)
+_AUTHORITYS_NOTICE: Final = timedelta(days=365)
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """A member as its certificate has it."""
+
+    msp_id: str
+    user: str
+    roles: tuple[str, ...]
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A certificate whose end is near or past; ``user`` is empty for the authority's own."""
+
+    msp_id: str
+    user: str
+    until: datetime
+    ended: bool
+
+    @property
+    def advice(self) -> str:
+        """What to do about it."""
+        if not self.user:
+            return "see docs/formats/identity.md#validity"
+        return f"tally renew {self.user} --msp {self.msp_id}"
+
+
+def enrol(settings: Settings, msp_id: str, user: str, roles: Iterable[str]) -> Certified:
+    """Make a user with a key of its own. Raises `InvalidInput` as `identity.organisation.enrol`."""
+    with alone(_keys(settings)):
+        return _certified(settings, user, organisations.enrol(settings.msp, msp_id, user, roles))
+
+
+def renew(settings: Settings, msp_id: str, user: str) -> Certified:
+    """Give a user a new key and certificate, or complete it. Raises as `identity.organisation.renew`."""
+    with alone(_keys(settings)):
+        return _certified(settings, user, organisations.renew(settings.msp, msp_id, user))
+
+
+def revoke(settings: Settings, msp_id: str, user: str) -> int | None:
+    """Take all certificates of ``user`` out of force; returns the number of the configuration's block.
+
+    None where all of it was in force already; what a killed process left half done is completed. Raises
+    `Refused` LAST_ADMINISTRATOR where nobody here could configure the ledger afterwards, and
+    `InvalidInput` where the user or the authority's key is not here.
+    """
+    with alone(_keys(settings)):
+        certificates = organisations.certificates(settings.msp, msp_id, user)
+        authority = Authority.load(settings.msp / msp_id)
+        with closing(wiring.open_embedded(settings)) as ledger:
+            in_force = ledger.config.msps
+        # Judged with the list that is here: a revocation that was killed may stand in it and not yet count.
+        signer = _signer(settings, _with_revocations(in_force, authority.directory), msp_id, user)
+        authority.revoke(certificates)
+        msps = _with_revocations(in_force, authority.directory)
+        if msps == in_force:
+            return None
+        return wiring.reconfigure(settings, signer, msps=msps)
+
+
+def ending(settings: Settings, *, at: datetime | None = None) -> list[Ending]:
+    """The certificates here that end soon (members' in 30 days, authorities' in a year) or have ended, the
+    first to end first; without those that are revoked. ``at`` is now when left out. Raises `InvalidInput`.
+    """
+    now = at or datetime.now(UTC)
+    found = []
+    for directory in sorted(path for path in settings.msp.glob("[!.]*") if path.is_dir()):
+        msp_id, revoked = directory.name, _revoked(directory)
+        dated = [("", root, _AUTHORITYS_NOTICE) for root in load_msp(directory).roots]
+        for user in organisations.users(settings.msp, msp_id):
+            pem, *_ = organisations.certificates(settings.msp, msp_id, user)
+            dated.append((user, pem, _MEMBERS_NOTICE))
+        for user, pem, notice in dated:
+            certificate = load_certificate(pem, directory / user)
+            until = certificate.not_valid_after_utc
+            if certificate.serial_number not in revoked and until - now <= notice:
+                found.append(Ending(msp_id, user, until, until < now))
+    return sorted(found, key=lambda each: each.until)
+
+
+def _keys(settings: Settings) -> Path:
+    if not settings.msp.is_dir():
+        raise InvalidInput(f"there are no keys in {settings.msp}", hint="Make them with: tally init")
+    return settings.msp
+
+
+def _certified(settings: Settings, user: str, identity: Identity) -> Certified:
+    roles = organisations.certified(settings.msp, identity.msp_id, user).roles
+    until = load_certificate(identity.certificate_pem, settings.msp / user).not_valid_after_utc
+    return Certified(identity.msp_id, user, tuple(sorted(roles)), until)
+
+
+def _signer(settings: Settings, msps: Sequence[Msp], msp_id: str, user: str) -> Identity:
+    """An administrator other than the one who is to be revoked."""
+    able = administrators(settings, msps)
+    others = [name for name in able if (settings.msp_id, name) != (msp_id, user)]
+    if not others:
+        raise Refused(
+            f"{user} is the last administrator of {msp_id} here: nobody could configure the ledger any more",
+            code="LAST_ADMINISTRATOR",
+            hint=f"First make another: tally enrol USER --role {ADMIN}\nThen, where {user} stays with a new"
+            f" key: tally revoke {user}, and tally renew {user}",
+        )
+    return able[others[0]]
+
+
+def _with_revocations(msps: Sequence[Msp], directory: Path) -> tuple[Msp, ...]:
+    """``msps`` with the revocation lists in ``directory`` for its organisation, whose roots stay."""
+    here = load_msp(directory)
+    if here.msp_id not in {msp.msp_id for msp in msps}:
+        raise InvalidInput(
+            f"{here.msp_id} is not an organisation of this ledger",
+            hint=f"Those are: {', '.join(sorted(msp.msp_id for msp in msps))}",
+        )
+    return tuple(Msp(msp.msp_id, msp.roots, here.crls) if msp.msp_id == here.msp_id else msp for msp in msps)
+
+
+def _revoked(directory: Path) -> set[int]:
+    lists = (load_revocations(pem, directory / "crls") for pem in load_msp(directory).crls)
+    return {entry.serial_number for each in lists for entry in each}
