@@ -7,15 +7,12 @@ A memory of one's own machine, not a witness: whoever operates the machine can d
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
-from tallystick.files import cannot_write, private_directory, write_atomic
+from tallystick.files import alone, private_directory, write_atomic
 from tallystick.proof.checkpoint import Checkpoint, parse_checkpoint
 from tallystick.proof.errors import ProofError
 from tallystick.proof.merkle import verify_consistency
@@ -35,7 +32,7 @@ def remember_head(state_dir: Path, note: str, prove: Prove | None = None) -> Non
     head = _parse(note)
     path = _path(state_dir, head.origin)
     private_directory(path.parent)
-    with _alone(path):
+    with alone(path.with_suffix(".lock")):
         kept_note = _read(path)
         if kept_note is not None:
             kept = _parse(kept_note)
@@ -87,21 +84,7 @@ def _parse(note: str) -> Checkpoint:
 def _read(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise CouldNotCheck(f"the last head seen, {path}, cannot be read: {type(error).__name__}") from error
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    lock = path.with_suffix(".lock")
-    try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise cannot_write(lock, error) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

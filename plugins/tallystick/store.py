@@ -28,7 +28,15 @@ from typing import BinaryIO, Final
 
 from chaincode import canonical
 from tallystick.errors import CouldNotCheck, InvalidInput, Missing, NotAsRecorded
-from tallystick.files import cannot_write, private_directory, publish, sync_directory, write_all, write_atomic
+from tallystick.files import (
+    alone,
+    cannot_write,
+    private_directory,
+    publish,
+    sync_directory,
+    write_all,
+    write_atomic,
+)
 from tallystick.folders import file_names, make_manifest, read_manifest
 
 Progress = Callable[[int], None]
@@ -102,13 +110,12 @@ class Store:
         """
         place = self._place(stored.digest)
         path = _reference(place) if stored.referenced else place
-        try:
-            with self._alone():
-                if stored.written is None or _identity(path) != stored.written:
-                    return False
-                return self.delete(stored.digest)
-        except FileNotFoundError:
-            return False
+        with alone(self._root):
+            try:
+                theirs = stored.written is None or _identity(path) != stored.written
+            except FileNotFoundError:
+                return False
+            return not theirs and self.delete(stored.digest)
 
     def add_bytes(self, data: bytes) -> str:
         """Store ``data``; its digest. Raises `CouldNotCheck` when the store cannot be written."""
@@ -268,7 +275,7 @@ class Store:
             raise InvalidInput("a file's name is not UTF-8", hint="Rename it and try again.") from None
         place = self._place(digest)
         private_directory(place.parent)
-        with self._alone():
+        with alone(self._root):
             new = not self._has(digest)
             write_atomic(_reference(place), document, 0o400)
             written = _identity(_reference(place)) if new else None
@@ -287,20 +294,10 @@ class Store:
         place = self._place(digest)
         private_directory(place.parent)
         os.fsync(incoming.fileno)  # the long part, before others have to wait
-        with self._alone():
+        with alone(self._root):
             new = not self._has(digest)
             publish(incoming.fileno, incoming.path, place, 0o400)
             return _identity(place) if new else None
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Nobody else gives or takes a name meanwhile, in this process or another."""
-        descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
 
     @contextmanager
     def _receive(self) -> Iterator[_Incoming]:

@@ -35,6 +35,13 @@ def open_ledger(settings: Settings) -> Ledger:
     return open_embedded(settings)
 
 
+def open_for_reading(settings: Settings) -> Ledger:
+    """As `open_ledger`, and touches no key: reading needs none."""
+    from tallystick.ledger.embedded.ledger import EmbeddedLedger
+
+    return EmbeddedLedger(embedded_path(settings), refusals=settings.refusals)
+
+
 def open_workspace(settings: Settings) -> Workspace:
     """Everything the steps work with, signing as ``settings.msp_id`` and ``settings.user``.
 

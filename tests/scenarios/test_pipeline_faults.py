@@ -22,7 +22,8 @@ from tallystick.steps.ingest import ingest
 from tallystick.steps.opening import open_dataset
 from tallystick.steps.records import find_record
 from tallystick.steps.screening import Screened, run_screening
-from tallystick.steps.track import list_runs, track
+from tallystick.steps.track import track
+from tallystick.steps.tracked_runs import list_runs
 from tallystick.steps.train import train
 from tallystick.steps.validation import Validated, run_validation
 

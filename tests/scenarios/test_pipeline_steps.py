@@ -18,7 +18,8 @@ from tallystick.steps.opening import open_dataset
 from tallystick.steps.records import find_record
 from tallystick.steps.reproduce import reproduce
 from tallystick.steps.run_record import read_predictions, read_run_record
-from tallystick.steps.track import list_runs, read_run, track
+from tallystick.steps.track import track
+from tallystick.steps.tracked_runs import list_runs, read_run
 from tallystick.steps.validation import data_docs
 
 
@@ -77,7 +78,8 @@ def test_mlflow_holds_what_was_sealed_and_its_model_predicts_as_recorded(bench: 
     found = read_run(bench.settings, chain.tracked.run_id)
     assert (found.params, found.metrics) == (record.params, record.metrics)
     assert found.artifacts == record.artifacts
-    assert found.status == "FINISHED"
+    assert found.fields == record.tracked
+    assert record.tracked["status"] == "FINISHED"
     assert list_runs(bench.settings, bench.w.ledger.origin, ())[chain.tracked.run_id] == "visits"
     with pytest.raises(CouldNotCheck):
         read_run(bench.settings, "0" * 32)

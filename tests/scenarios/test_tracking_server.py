@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 from support import forgery
 from support.audited import Audited, changed_row, make_audited, wrong
@@ -120,3 +123,71 @@ def test_a_registered_version_that_leads_elsewhere_is_named(audited, statement, 
     assert set(wrong(report)) == {audited.model}
     assert (wrong(report)[audited.model].status, wrong(report)[audited.model].detail) == (status, named)
     assert verify_home(audited.settings).verified
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "named"),
+    [
+        ("tags WHERE key = 'tallystick.dataset'", "value", "dataset/other/1", "tag tallystick.dataset"),
+        ("tags WHERE key = 'tallystick.intent'", "value", "intent/other", "tag tallystick.intent"),
+        ("runs", "status", "FAILED", "status"),
+        ("runs", "start_time", 1, "start_time"),
+        ("runs", "end_time", 1, "end_time"),
+        ("datasets", "digest", "f" * 32, "dataset.digest"),
+        ("datasets", "dataset_source", "{}", "dataset.source"),
+        ("datasets", "dataset_schema", "{}", "dataset.schema"),
+        ("logged_models", "source_run_id", "another", "model.run"),
+        ("logged_models", "status", 3, "model.status"),
+    ],
+)
+def test_what_else_mlflow_was_told_of_a_run_is_compared(audited, table, column, value, named):
+    name, _, where = table.partition(" ")
+    with closing(sqlite3.connect(audited.mlflow)) as connection:
+        ((before,),) = connection.execute(f"SELECT {column} FROM {table}").fetchall()
+    assert forgery.execute(audited.mlflow, f"UPDATE {name} SET {column} = ? {where}", value) == 1
+    try:
+        report = verify_home(audited.settings)
+    finally:
+        forgery.execute(audited.mlflow, f"UPDATE {name} SET {column} = ? {where}", before)
+    assert wrong(report)[audited.run].status == "CHANGED"
+    assert f"field {named}: recorded " in wrong(report)[audited.run].detail
+
+
+def test_a_users_own_tags_and_notes_are_not_ours_to_judge(audited):
+    from mlflow import MlflowClient
+
+    client, run = MlflowClient(audited.settings.mlflow_uri), audited.run.removeprefix("run/")
+    client.set_tag(run, "reviewed", "yes")
+    client.set_registered_model_alias("visits", "champion", "1")
+    assert verify_home(audited.settings).verified
+    client.set_tag(run, "tallystick.approved", "yes")
+    try:
+        report = verify_home(audited.settings)
+    finally:
+        client.delete_tag(run, "tallystick.approved")
+    detail = "field tag tallystick.approved: in MLflow, and not recorded"
+    assert wrong(report)[audited.run].detail == detail
+
+
+def test_a_file_that_was_added_to_a_run_is_named(audited):
+    from mlflow import MlflowClient
+
+    client, run = MlflowClient(audited.settings.mlflow_uri), audited.run.removeprefix("run/")
+    client.log_text(run, "a better curve", "curve.txt")
+    (added,) = audited.settings.mlflow_artifacts.rglob("curve.txt")
+    try:
+        report = verify_home(audited.settings)
+    finally:
+        added.unlink()
+    assert "artifact run/curve.txt: in MLflow, and not recorded" in wrong(report)[audited.run].detail
+
+
+def test_a_registered_version_that_names_another_record_is_named(audited):
+    with changed_row(
+        audited.mlflow,
+        "UPDATE model_version_tags SET value = 'model/visits/9'",
+        "UPDATE model_version_tags SET value = 'model/visits/1'",
+    ):
+        report = verify_home(audited.settings)
+    detail = "registry: version 1 of visits says that it is model/visits/9"
+    assert wrong(report)[audited.model].detail == detail

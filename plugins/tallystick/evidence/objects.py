@@ -46,18 +46,35 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """The store as the records of one table see it; ``key`` is None where the table's key is gone."""
+    """The store as the records of one table see it; ``key`` is None where the table's key is gone.
+
+    Of an ``erased`` table nothing has to be there any more: what is gone is no finding, what is still there
+    is judged as ever.
+    """
 
     store: Store
     key: TableKey | None
+    erased: bool = False
 
     def digest(self, digests: Mapping[str, str]) -> str:
         """The plain SHA-256 behind a record's digests. Raises `CouldNotCheck` or `NotAsRecorded`."""
+        if self.erased and sealing.KEYED in digests:
+            raise Missing("erased with its table's key")
         return sealing.resolve(self.store, digests, self.key)
+
+    @contextmanager
+    def judging(self, findings: Findings, what: str) -> Iterator[None]:
+        """As `Findings.judging`."""
+        with findings.judging(what):
+            try:
+                yield
+            except Missing:
+                if not self.erased:
+                    raise
 
     def check(self, findings: Findings, what: str, digests: Mapping[str, str]) -> str | None:
         """Digest an object again; its plain SHA-256, or None where it is not as recorded."""
-        with findings.judging(what):
+        with self.judging(findings, what):
             sha256 = self.digest(digests)
             if self.store.verify(sha256):
                 return sha256
@@ -66,7 +83,7 @@ class Objects:
 
     def document(self, findings: Findings, what: str, digests: Mapping[str, str]) -> Any:
         """A canonical JSON object's value, checked; None where it is not as recorded."""
-        with findings.judging(what):
+        with self.judging(findings, what):
             try:
                 return canonical.decode(self.store.read(self.digest(digests), _MAX_DOCUMENT))
             except canonical.NotCanonical:

@@ -1,18 +1,21 @@
 """What a tracking server must tell for its runs to be held against their sealed records.
 
-`steps.track` has it from MLflow; here nothing knows MLflow.
+`steps.tracked_runs` has it from MLflow; here nothing knows MLflow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import Protocol
+
+from tallystick.errors import Unreachable
 
 
 class FoundVersion(Protocol):
-    """A version of a registered model. ``own`` where it leads to the model that its run logged."""
+    """A version of a registered model. ``own`` where it leads to the model that its run logged; ``model`` is
+    the record that it says it is of, if it says one."""
 
     @property
     def name(self) -> str: ...
@@ -20,18 +23,25 @@ class FoundVersion(Protocol):
     def version(self) -> str: ...
     @property
     def own(self) -> bool: ...
+    @property
+    def model(self) -> str: ...
 
 
 class FoundRun(Protocol):
-    """A run as it is tracked now. ``artifacts`` are SHA-256 (hex) by path; ``metrics`` the last values;
-    ``registered`` the registry's versions that name this run."""
+    """A run as it is tracked now. ``fields`` are what else a run record says of it; ``artifacts`` SHA-256
+    (hex) by path; ``metrics`` the last values; ``registered`` the registry's versions that name this run.
+    ``elsewhere`` is a place beside the one that was read, from which the server hands artifacts out."""
 
+    @property
+    def fields(self) -> Mapping[str, str]: ...
     @property
     def params(self) -> Mapping[str, str]: ...
     @property
     def metrics(self) -> Mapping[str, float]: ...
     @property
     def artifacts(self) -> Mapping[str, str]: ...
+    @property
+    def elsewhere(self) -> str: ...
     @property
     def registered(self) -> Sequence[FoundVersion]: ...
 
@@ -47,21 +57,35 @@ class RunReader(Protocol):
         """A run with the digests of its artifacts as they are now; None where it is deleted or not there."""
 
 
-@dataclass(frozen=True)
 class TrackedRuns:
-    """A reader that asks once: a model is held against the same run as the run's own record."""
+    """A reader that asks once: a model is held against the same run as the run's own record, and a server
+    that does not answer is not asked again."""
 
-    list_runs: Callable[[str, Collection[str]], Collection[str]]
-    read_run: Callable[[str], FoundRun | None]
+    def __init__(
+        self,
+        list_runs: Callable[[str, Collection[str]], Collection[str]],
+        read_run: Callable[[str], FoundRun | None],
+    ) -> None:
+        self._list_runs = list_runs
+        self._read_run = lru_cache(maxsize=1024)(read_run)
+        self._gone: Unreachable | None = None
 
     def run_ids(self, origin: str, datasets: Collection[str]) -> Collection[str]:
         """As `RunReader.run_ids`."""
-        return self.list_runs(origin, datasets)
+        with self._asking():
+            return self._list_runs(origin, datasets)
 
     def run(self, run_id: str) -> FoundRun | None:
         """As `RunReader.run`."""
-        return self._read(run_id)
+        with self._asking():
+            return self._read_run(run_id)
 
-    @cached_property
-    def _read(self) -> Callable[[str], FoundRun | None]:
-        return lru_cache(maxsize=1024)(self.read_run)
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        if self._gone is not None:
+            raise self._gone
+        try:
+            yield
+        except Unreachable as error:
+            self._gone = error
+            raise

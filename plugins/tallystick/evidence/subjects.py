@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from tallystick import sealing
-from tallystick.errors import CouldNotCheck
+from tallystick.errors import CouldNotCheck, Missing
 from tallystick.evidence import training
 from tallystick.evidence.derived import Derived, Row
 from tallystick.evidence.objects import Findings, Objects
@@ -115,15 +115,16 @@ class _Looking:
             with findings.judging("record"):
                 body = self._recorded.body(row)
                 retired = self._recorded.retirement(record_id)
-                if kind == "dataset" and retired == "erased" and self._has_key(body):
+                erased = self._erased(record_id, kind, body)
+                if retired == "erased" and kind == "dataset" and not erased:
                     again = f"run `tally retire {record_id} --erase` again"
                     findings.add(CHANGED, f"recorded as erased, but its key is still here: {again}")
-                elif not (erased := self._erased(kind, body, retired)):
-                    notes = ["retired on record"] if retired else []
-                    notes += self._look(findings, record_id, kind, body, retired=bool(retired))
-        if erased:
+                elif retired and not erased:
+                    notes = [f"{retired} on record"]
+                notes += self._look(findings, record_id, kind, body, retired=bool(retired))
+        if erased and not findings.details:
             return Subject(kind, record_id, ERASED, erased)
-        details = [*findings.details[:5], *notes]
+        details = [*findings.details[:5], *([erased] if erased else notes)]
         if len(findings.details) > 5:
             details.append(f"and {len(findings.details) - 5} more")
         return Subject(kind, record_id, findings.status, "; ".join(details))
@@ -147,26 +148,21 @@ class _Looking:
             objects.check(findings, "policy", body["policy"])
         return []
 
-    def _erased(self, kind: str, body: Mapping[str, Any], retired: str) -> str:
-        """What record says that a subject, or the dataset it derives from, is erased; else nothing."""
-        if retired == "erased":
-            return "a retirement record says so"
+    def _erased(self, record_id: str, kind: str, body: Mapping[str, Any]) -> str:
+        """What record says that the dataset whose key sealed a subject is erased; else nothing."""
         dataset = self._recorded.dataset_of(kind, body)
-        if dataset is None or self._recorded.retirement(dataset) != "erased":
+        if not self.objects(dataset or record_id)[0].erased:
             return ""
-        return f"with {dataset}, as a retirement record says"
-
-    def _has_key(self, dataset: Mapping[str, Any]) -> bool:
-        try:
-            self._off_chain.keyring.load(dataset["table"]["key"])
-        except CouldNotCheck:
-            return False
-        return True
+        return f"with {dataset}, as a retirement record says" if dataset else "a retirement record says so"
 
     def _objects(self, dataset: str) -> tuple[Objects, str]:
         table = self._recorded.named("dataset", dataset)["table"]
         try:
             key = self._off_chain.keyring.load(table["key"]).table_key(bytes.fromhex(table["nonce"]))
+        except Missing as error:
+            # Without its key, and only so, what a record says to be erased is.
+            erased = self._recorded.retirement(dataset) == "erased"
+            return Objects(self._off_chain.store, None, erased), error.message
         except CouldNotCheck as error:
             return Objects(self._off_chain.store, None), error.message
         return Objects(self._off_chain.store, key), ""
@@ -181,6 +177,8 @@ class _Looking:
             for number, file in enumerate(body["files"], 1)
         ]
         policy = objects.check(findings, "policy", body["policy"])
+        if objects.erased:
+            return
         if objects.key is None:
             findings.add(UNCHECKED, without_key)
         elif self._off_chain.fingerprint is None:
@@ -199,7 +197,8 @@ class _Looking:
 
     def _run(self, findings: Findings, body: Mapping[str, Any]) -> None:
         intent = self._recorded.target(body, "intent")
-        training.judge_run(findings, self._objects_of(intent), body, intent, self._off_chain.runs)
+        dataset = self._recorded.target(intent, "dataset")
+        training.judge_run(findings, self._objects_of(intent), body, intent, dataset, self._off_chain.runs)
 
     def _model(self, findings: Findings, body: Mapping[str, Any]) -> None:
         run = self._recorded.target(body, "run")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
-from tallystick import sealing
+from tallystick import floats, sealing
 from tallystick.evidence.objects import Findings, Objects
 from tallystick.evidence.report import CHANGED, MISSING, UNCHECKED
 from tallystick.evidence.runs import FoundRun, RunReader
@@ -20,33 +21,77 @@ def judge_run(
     objects: Objects,
     body: Mapping[str, Any],
     intent: Mapping[str, Any],
+    dataset: Mapping[str, Any],
     runs: RunReader | None,
 ) -> None:
-    """Its sealed record and artifacts in the store, and the tracked run field by field against both."""
+    """Its sealed record and artifacts in the store, and the tracked run field by field against both; where
+    the sealed record is gone, against what the ledger itself says of the run."""
     files = objects.folder(findings, "artifacts", body["artifacts"]["digest"])
     sealed = objects.document(findings, "run record", body["sealed"])
-    if sealed is None:
-        return
     try:
-        _judge_sealed(findings, objects, sealed, body, intent)
-        if files is not None and sealed["artifacts"] != files:
-            findings.add(CHANGED, "run record: names other artifacts than the run's manifest")
-        objects.check(findings, "predictions", {"sha256": sealed["predictions"]["sha256"]})
-        params: dict[str, str] = dict(sealed["params"].items())
-        metrics = {name: float(value["$float"]) for name, value in sealed["metrics"].items()}
+        if sealed is not None:
+            _judge_sealed(findings, objects, sealed, body, intent)
+            objects.check(findings, "predictions", {"sha256": sealed["predictions"]["sha256"]})
+        told = _known(body, intent, dataset, files) if sealed is None else _told(sealed)
     except (KeyError, TypeError, ValueError, AttributeError):
         findings.add(CHANGED, "run record: not of its form")
         return
-    found = _tracked(findings, body["run_id"], runs)
-    if found is None or files is None:
+    if files is not None and told.artifacts != files:
+        findings.add(CHANGED, "run record: names other artifacts than the run's manifest")
+    found = _tracked(findings, objects, body["run_id"], runs)
+    if found is None:
         return
     for kind, recorded, now in (
-        ("param", params, found.params),
-        ("metric", metrics, found.metrics),
-        ("artifact", files, found.artifacts),
+        ("param", told.params, found.params),
+        ("metric", told.metrics, found.metrics),
+        ("field", told.fields, found.fields),
     ):
-        for difference in differences(kind, recorded, now):
+        known = now if told.whole else {name: now[name] for name in recorded.keys() & now.keys()}
+        for difference in differences(kind, recorded, known):
             findings.add(CHANGED, difference)
+    _judge_artifacts(findings, told.artifacts, found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What is known of a run, by the names under which it is tracked; ``whole`` where that is everything.
+    ``artifacts`` are None where nobody knows them any more."""
+
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    fields: Mapping[str, str]
+    artifacts: Mapping[str, str] | None
+    whole: bool
+
+
+def _told(sealed: Mapping[str, Any]) -> _Told:
+    metrics = {name: float(floats.untag(value)) for name, value in sealed["metrics"].items()}
+    params, fields, artifacts = (dict(sealed[name].items()) for name in ("params", "tracked", "artifacts"))
+    return _Told(params, metrics, fields, artifacts, whole=True)
+
+
+def _known(
+    body: Mapping[str, Any],
+    intent: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+    files: Mapping[str, str] | None,
+) -> _Told:
+    """What the ledger itself says of a run whose sealed record is gone."""
+    params = {
+        "dataset": intent["dataset"]["id"],
+        "dataset_root": dataset["table"]["root"],
+        "algorithm": intent["algorithm"],
+        "seed": str(intent["seed"]),
+        "training_rows": str(intent["training"]["rows"]),
+        "evaluation_rows": str(intent["evaluation"]["rows"]),
+    }
+    fields = {
+        "tag tallystick.dataset": intent["dataset"]["id"],
+        "tag tallystick.intent": body["intent"]["id"],
+        "dataset.digest": dataset["table"]["root"][:32],
+        "status": "FINISHED",
+    }
+    return _Told(params, {}, fields, files, whole=False)
 
 
 def judge_model(
@@ -61,16 +106,26 @@ def judge_model(
     if body["artifacts"] != run["artifacts"]["digest"]:
         findings.add(CHANGED, "artifacts: the record names others than its run's")
     files = objects.folder(findings, "artifacts", body["artifacts"])
-    found = _tracked(findings, run["run_id"], runs)
-    if found is not None and files is not None:
-        for difference in differences("artifact", files, found.artifacts):
-            findings.add(CHANGED, difference)
+    found = _tracked(findings, objects, run["run_id"], runs)
     if found is not None:
-        _judge_registry(findings, body["name"], found)
+        _judge_artifacts(findings, files, found)
+        _judge_registry(findings, objects, body, found)
 
 
-def _judge_registry(findings: Findings, name: str, found: FoundRun) -> None:
+def _judge_artifacts(findings: Findings, recorded: Mapping[str, str] | None, found: FoundRun) -> None:
+    if recorded is not None:
+        for difference in differences("artifact", recorded, found.artifacts):
+            findings.add(CHANGED, difference)
+    if found.elsewhere:
+        where = f"MLflow hands them out from {found.elsewhere}, outside this home, where nothing was checked"
+        findings.add(UNCHECKED, f"artifacts: {where}")
+
+
+def _judge_registry(findings: Findings, objects: Objects, body: Mapping[str, Any], found: FoundRun) -> None:
+    name = body["name"]
     versions = [version for version in found.registered if version.name == name]
+    if not versions and objects.erased:
+        return
     if not versions:
         findings.add(MISSING, f"registry: no version of {name} is of this run any more")
     elif len(versions) > 1:
@@ -78,9 +133,12 @@ def _judge_registry(findings: Findings, name: str, found: FoundRun) -> None:
     elif not versions[0].own:
         shown = f"version {versions[0].version} of {name}"
         findings.add(CHANGED, f"registry: {shown} leads to another model than the run's")
+    elif versions[0].model not in ("", f"model/{name}/{body['version']}"):
+        shown = f"version {versions[0].version} of {name}"
+        findings.add(CHANGED, f"registry: {shown} says that it is {versions[0].model}")
 
 
-def _tracked(findings: Findings, run_id: str, runs: RunReader | None) -> FoundRun | None:
+def _tracked(findings: Findings, objects: Objects, run_id: str, runs: RunReader | None) -> FoundRun | None:
     """The run as it is tracked now; a finding where there is none, or nobody to ask."""
     if runs is None:
         findings.add(UNCHECKED, "no tracking server at hand to compare with")
@@ -89,7 +147,8 @@ def _tracked(findings: Findings, run_id: str, runs: RunReader | None) -> FoundRu
         found = runs.run(run_id)
         if found is not None:
             return found
-        findings.add(MISSING, "MLflow has no such run, or it was deleted there")
+        if not objects.erased:
+            findings.add(MISSING, "MLflow has no such run, or it was deleted there")
     return None
 
 

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from chaincode.canonical import NotCanonical, decode, encode
 from tallystick.errors import CouldNotCheck, InvalidInput, Missing
-from tallystick.files import private_directory, sync_directory, write_atomic
+from tallystick.files import private_directory, read_private, sync_directory, write_atomic
 
 SCHEME: Final = "tallystick-table-v1"
 KEY_SIZE: Final = 32
@@ -101,19 +101,12 @@ class Keyring:
 
     def load(self, key_id: str) -> DatasetKey:
         """The key. Raises `Missing` where it is erased or not here, and `CouldNotCheck` where its file is
-        damaged or others may read it."""
+        damaged or not for this user alone."""
         path = self._path(key_id)
         try:
-            with path.open("rb") as file:
-                if os.fstat(file.fileno()).st_mode & 0o077:
-                    raise CouldNotCheck(
-                        f"the key file {path} can be read by others", hint=f"Close it first: chmod 600 {path}"
-                    )
-                content = file.read()
+            content = read_private(path)
         except FileNotFoundError:
             raise self._absent(key_id) from None
-        except OSError as error:
-            raise CouldNotCheck(f"the key {key_id} cannot be read: {error.strerror}") from None
         try:
             return _parse(decode(content), key_id)
         except (NotCanonical, KeyError, TypeError, ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable, Collection
 from contextlib import closing
 from pathlib import Path
@@ -53,23 +54,23 @@ def verify_home(
         ) from None
     try:
         with wiring.stored_ledger(settings) as stored:
-            kept = Kept(since, policy, _last_head(settings, next(stored.blocks(), None)))
+            last, unread = _last_head(settings, next(stored.blocks(), None))
             report = verify(
                 stored,
-                kept,
+                Kept(since, policy, last),
                 packages=packages or (settings.packages if since is None and trust is None else None),
                 off_chain=off_chain(settings),
                 only=only,
                 progress=progress,
             )
+            report = Report.of([*report.subjects, *unread], witnessed=report.witnessed)
             height = stored.height
     except NotAsRecorded as error:
         refused = Report.of([Subject("ledger", settings.ledger_url, CHANGED, error.message)], witnessed=False)
         keep_verification(settings.home, refused.value(), 0)
         return refused
     if report.exit_code != 1:
-        with closing(wiring.open_ledger(settings)) as ledger:
-            heads.remember_head(settings.state_dir, ledger.checkpoint(), ledger.consistency_proof)
+        _remember(settings)
     if only is None:
         ledger_sound = [(each.kind, each.status) for each in report.subjects[:1]] == [("ledger", VERIFIED)]
         if ledger_sound:
@@ -78,10 +79,19 @@ def verify_home(
     return report
 
 
+def _remember(settings: Settings) -> None:
+    """Keep the head outside the home. Where it cannot be kept that is said: the verdict is the same."""
+    try:
+        with closing(wiring.open_for_reading(settings)) as ledger:
+            heads.remember_head(settings.state_dir, ledger.checkpoint(), ledger.consistency_proof)
+    except CouldNotCheck as error:
+        logging.getLogger(__name__).warning("This head is not remembered here: %s", error.message)
+
+
 def off_chain(settings: Settings) -> OffChain:
     """Where this home keeps what its records speak of."""
     from tallystick.fingerprint.tables import TableFingerprint, fingerprint_table
-    from tallystick.steps import track
+    from tallystick.steps import tracked_runs
     from tallystick.steps.opening import stored_policy
     from tallystick.steps.tables import read_table
 
@@ -96,10 +106,10 @@ def off_chain(settings: Settings) -> OffChain:
     nothing_yet = kept_here != settings.mlflow_uri and not Path(kept_here).exists()
 
     def list_runs(origin: str, datasets: Collection[str]) -> Collection[str]:
-        return () if nothing_yet else track.list_runs(settings, origin, datasets)
+        return () if nothing_yet else tracked_runs.list_runs(settings, origin, datasets)
 
-    def read_run(run_id: str) -> track.TrackedRun | None:
-        return None if nothing_yet else track.find_run(settings, run_id)
+    def read_run(run_id: str) -> tracked_runs.TrackedRun | None:
+        return None if nothing_yet else tracked_runs.find_run(settings, run_id)
 
     runs = TrackedRuns(list_runs, read_run)
     return OffChain(store, Keyring(settings.keys), fingerprint, runs)
@@ -109,7 +119,7 @@ def _index(settings: Settings, progress: Callable[[str, int, int], None] | None)
     """What holding the read index against the ledger gave; nothing where there is none."""
     done = itertools.count(1)
     try:
-        with closing(wiring.open_ledger(settings)) as ledger:
+        with closing(wiring.open_for_reading(settings)) as ledger:
             height = ledger.height
 
             def advance(blocks: int) -> None:
@@ -129,12 +139,17 @@ def _index(settings: Settings, progress: Callable[[str, int, int], None] | None)
     return [Subject("index", settings.index.name, CHANGED, detail)]
 
 
-def _last_head(settings: Settings, genesis: StoredBlock | None) -> str | None:
-    """The last head seen of the ledger that starts with ``genesis``; None where that cannot be read."""
+def _last_head(settings: Settings, genesis: StoredBlock | None) -> tuple[str | None, list[Subject]]:
+    """The last head seen of the ledger that starts with ``genesis``, None where that is not to be read; and
+    what there is to say where the memory of it is not."""
     try:
         block = None if genesis is None else parse_block(genesis.header, genesis.data)
     except (ProofError, TypeError):
-        return None
+        return None, []
     if block is None or block.config is None:
-        return None
-    return heads.last_head(settings.state_dir, origin_of(block.config.name, block.header.digest))
+        return None, []
+    origin = origin_of(block.config.name, block.header.digest)
+    try:
+        return heads.last_head(settings.state_dir, origin), []
+    except CouldNotCheck as error:
+        return None, [Subject("last head seen", origin, UNCHECKED, error.message)]

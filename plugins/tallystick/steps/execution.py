@@ -24,8 +24,9 @@ Metrics = dict[str, float]
 
 @dataclass(frozen=True)
 class Execution:
-    """What a training gave. ``model`` is the last fold's. ``predictions`` are the folds' evaluation rows'
-    one after another, n x 1 or n x classes. ``groups`` are the values that metrics ``…/group_K`` speak of."""
+    """What a training gave. ``model`` is the last fold's, the one to be registered. ``predictions`` are the
+    folds' evaluation rows' one after another, n x 1 or n x classes. ``groups`` are the values that metrics
+    ``…/group_K`` speak of."""
 
     model: Model
     predictions: Floats
@@ -38,8 +39,10 @@ class Execution:
 def execute(table: pa.Table, policy: DatasetPolicy, folds: Sequence[Fold]) -> Execution:
     """Train on each fold's training rows and judge on its evaluation rows. Raises `InvalidInput`.
 
-    Metrics are over all folds' evaluation rows; ``baseline_…`` is what the training rows' mean, or their
-    share of each class, would have had, ``…/fold_K`` is fold K's and ``…/group_K`` group K's, from 1.
+    Metrics are those of ``model`` on its own fold's evaluation rows, which it never saw; ``baseline_…`` is
+    what its training rows' mean, or their share of each class, would have had, and ``…/group_K`` group K's,
+    from 1. Where there are several folds, ``…/fold_K`` is fold K's and ``…/all_folds`` that of all folds'
+    predictions together: it judges the way of training, not the one model.
     """
     frame = feature_frame(table, policy)
     target, classes = target_values(table, policy)
@@ -49,17 +52,25 @@ def execute(table: pa.Table, policy: DatasetPolicy, folds: Sequence[Fold]) -> Ex
         predictions.append(model.predict(frame.iloc[fold.evaluation]))
         simple.append(baseline(len(classes), target[fold.training], len(fold.evaluation)))
         fold_metrics.append(measure(len(classes), target[fold.evaluation], predictions[-1]))
-    rows = np.concatenate([fold.evaluation for fold in folds])
-    together = np.concatenate(predictions)
-    metrics = measure(len(classes), target[rows], together)
-    for name, value in measure(len(classes), target[rows], np.concatenate(simple)).items():
-        metrics[f"baseline_{name}"] = value
+    rows = folds[-1].evaluation
+    metrics = _with_baseline(len(classes), target[rows], predictions[-1], simple[-1])
     if len(folds) > 1:
+        every = np.concatenate([fold.evaluation for fold in folds])
+        judged = np.concatenate(predictions), np.concatenate(simple)
+        of_all = _with_baseline(len(classes), target[every], *judged)
+        metrics |= {f"{name}/all_folds": value for name, value in of_all.items()}
         metrics |= _numbered("fold", fold_metrics)
     groups = _groups(table, policy, rows)
-    of_group = [measure(len(classes), target[rows[at]], together[at]) for _, at in groups]
+    of_group = [measure(len(classes), target[rows[at]], predictions[-1][at]) for _, at in groups]
     metrics |= _numbered("group", of_group)
-    return Execution(model, together, classes, metrics, fold_metrics, [name for name, _ in groups])
+    names = [name for name, _ in groups]
+    return Execution(model, np.concatenate(predictions), classes, metrics, fold_metrics, names)
+
+
+def _with_baseline(classes: int, target: Floats, predictions: Floats, simple: Floats) -> Metrics:
+    found = measure(classes, target, predictions)
+    baselines = measure(classes, target, simple)
+    return found | {f"baseline_{name}": value for name, value in baselines.items()}
 
 
 def _numbered(what: str, several: Sequence[Metrics]) -> Metrics:

@@ -36,6 +36,11 @@ class RunRecord:
         return dict(floats.untag(self.value["metrics"]))
 
     @property
+    def tracked(self) -> dict[str, str]:
+        """Name to text: what else MLflow is told of the run."""
+        return dict(self.value["tracked"])
+
+    @property
     def artifacts(self) -> dict[str, str]:
         """Path below the model's artifacts to SHA-256."""
         return dict(self.value["artifacts"])
@@ -47,7 +52,7 @@ def read_run_record(store: Store, digest: str) -> RunRecord:
         value = canonical.decode(store.read(digest, MAX_RECORD))
     except canonical.NotCanonical:
         raise NotAsRecorded(f"object {digest[:12]} is no run record") from None
-    if not isinstance(value, dict) or value.get("v") != 1 or "predictions" not in value:
+    if not isinstance(value, dict) or value.get("v") != 1 or not value.keys() >= {"predictions", "tracked"}:
         raise NotAsRecorded(f"object {digest[:12]} is no run record of a known version")
     return RunRecord(value)
 

@@ -157,9 +157,10 @@ def test_an_erased_dataset_is_erased_when_its_key_is_gone(shelf):
 def test_an_erased_dataset_whose_key_is_still_here_is_not(shelf):
     subject = erase(shelf, shelf.keyring.create("secret").key_id)
     assert subject.status == "CHANGED"
-    assert subject.detail == (
-        "recorded as erased, but its key is still here: run `tally retire dataset/secret/1 --erase` again"
+    assert subject.detail.startswith(
+        "recorded as erased, but its key is still here: run `tally retire dataset/secret/1 --erase` again; "
     )
+    assert "file 1 of 1" in subject.detail
 
 
 @pytest.mark.parametrize(
@@ -196,6 +197,7 @@ def sealed_run(intent_reference, **changes):
         "seed": 7,
         "folds": [{**rows, "metrics": {}}],
         "params": {},
+        "tracked": {},
         "metrics": {},
         "artifacts": {},
         "predictions": {"sha256": ledgers.H},
@@ -235,7 +237,9 @@ def test_the_sealed_run_is_held_against_its_intent(shelf, changes, named):
     assert told == ([f"run record: {named} not as the intent declared"] if named else [])
 
 
-@pytest.mark.parametrize("field", ["folds", "params", "metrics", "artifacts", "predictions", "policy"])
+@pytest.mark.parametrize(
+    "field", ["folds", "params", "tracked", "metrics", "artifacts", "predictions", "policy"]
+)
 @pytest.mark.parametrize("value", [None, 5, [], [5]])
 def test_a_sealed_run_of_any_form_stops_nothing(shelf, field, value):
     declared = shelf.chain()

@@ -7,12 +7,15 @@ from support import ledgers
 from support.cases import bad
 
 from tallystick.errors import InvalidInput
+from tallystick.evidence.runs import TrackedRuns
 from tallystick.evidence.subjects import OffChain
 from tallystick.evidence.training import differences
 from tallystick.evidence.verify import verify
 from tallystick.fingerprint.keys import Keyring
 from tallystick.ledger.embedded.stored import StoredFile
 from tallystick.store import Store
+
+NOTHING_TRACKED = TrackedRuns(lambda origin, datasets: (), lambda run_id: None)
 
 
 @pytest.fixture
@@ -22,8 +25,8 @@ def host(tmp_path):
     host.ledger.close()
 
 
-def look(host, **options):
-    off_chain = OffChain(Store(host.directory / "objects"), Keyring(host.directory / "keys"))
+def look(host, runs=None, **options):
+    off_chain = OffChain(Store(host.directory / "objects"), Keyring(host.directory / "keys"), runs=runs)
     with StoredFile(host.directory / "ledger.db") as stored:
         return verify(stored, off_chain=off_chain, **options)
 
@@ -68,7 +71,7 @@ def test_what_derives_from_an_erased_dataset_is_erased_with_it(host):
     run = host.submit("record_run", ledgers.run(declared))
     host.submit("register_model", ledgers.model(run))
     host.submit("retire", ledgers.retirement(data, "erased"))
-    report = look(host)
+    report = look(host, NOTHING_TRACKED)
     assert report.verified
     assert {s.kind: s.status for s in report.subjects if s.kind != "ledger"} == dict.fromkeys(
         ("dataset", "screening", "validation", "intent", "run", "model"), "ERASED"

@@ -1,0 +1,234 @@
+"""What MLflow holds of our runs, read anew: for `track`, which compares before it records, and `verify`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urlsplit
+
+from tallystick.errors import CouldNotCheck
+from tallystick.files import private_directory
+from tallystick.fingerprint.files import file_digest
+from tallystick.settings import Settings
+from tallystick.steps.tracking_server import is_of_home, tracking
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+#: The tag of an experiment that says which ledger made it, and what tags of ours begin with.
+TAG: Final = "tallystick."
+ORIGIN: Final = f"{TAG}origin"
+MODEL: Final = f"{TAG}model"
+_ALL: Final = 3  # mlflow.entities.ViewType.ALL, without importing MLflow for it
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version of a registered model. ``own`` where it leads to the model that its run logged; ``model``
+    is the record that it says it is of, empty where it says none."""
+
+    name: str
+    version: str
+    own: bool
+    model: str
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """What MLflow holds of a run. ``fields`` are as a run record's ``tracked`` has them
+    (docs/formats/run-record.md); ``artifacts`` the logged models' files and the run's own: path to SHA-256.
+
+    ``elsewhere`` names a place outside the home from which MLflow serves them; what is digested lies in the
+    home. ``registered`` are the registry's versions that name the run.
+    """
+
+    run_id: str
+    experiment: str
+    fields: dict[str, str]
+    params: dict[str, str]
+    metrics: dict[str, float]
+    artifacts: dict[str, str]
+    elsewhere: str
+    registered: tuple[Registered, ...]
+
+
+def read_run(settings: Settings, run_id: str) -> TrackedRun:
+    """What MLflow holds of a run, every artifact digested. Raises `CouldNotCheck` where there is no such
+    run or MLflow cannot be read."""
+    found = find_run(settings, run_id)
+    if found is None:
+        raise CouldNotCheck(f"MLflow has no run {run_id}, or it was deleted there")
+    return found
+
+
+def find_run(settings: Settings, run_id: str) -> TrackedRun | None:
+    """As `read_run`, but None where there is no such run or it was deleted."""
+    with tracking(settings) as client:
+        run = _unless_gone(lambda: client.get_run(run_id))
+        if run is None or run.info.lifecycle_stage == "deleted":
+            return None
+        models = _models(client, run)
+        artifacts, elsewhere = {f"run/{name}": "" for name in _own_files(settings, run)}, ""
+        for model in models:
+            files, other = _files(settings, model.artifact_location, 4)
+            artifacts |= files
+            elsewhere = elsewhere or other
+        places = {f"models:/{model.model_id}": model.artifact_location for model in models}
+        return TrackedRun(
+            run_id,
+            client.get_experiment(run.info.experiment_id).name,
+            _fields(run, models),
+            dict(run.data.params),
+            _metrics(client, run),
+            artifacts,
+            elsewhere,
+            _registered(client, run_id, places),
+        )
+
+
+def list_runs(settings: Settings, origin: str, datasets: Collection[str]) -> dict[str, str]:
+    """Every run, deleted ones too, in the experiments of the ledger ``origin``: run id to experiment's name.
+
+    Those are the experiments that it made, and those that no ledger made and that are named like one of
+    its ``datasets``. Raises `CouldNotCheck` where MLflow cannot be read.
+    """
+    with tracking(settings) as client:
+        found: dict[str, str] = {}
+        for experiment in _pages(client.search_experiments, _ALL):
+            made_by = experiment.tags.get(ORIGIN)
+            if made_by == origin or (made_by is None and experiment.name in datasets):
+                runs = _pages(client.search_runs, [experiment.experiment_id], "", _ALL)
+                found |= {run.info.run_id: experiment.name for run in runs}
+        return found
+
+
+def _pages(search: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
+    """Everything of a search that MLflow gives page by page."""
+    page = search(*arguments)
+    yield from page
+    while page.token:
+        page = search(*arguments, page_token=page.token)
+        yield from page
+
+
+def _unless_gone(read: Callable[[], Any]) -> Any:
+    """What ``read`` gives, None where MLflow has no such thing."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return read()
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+
+
+def _models(client: MlflowClient, run: Any) -> list[Any]:
+    """The models that a run logged, without those that were deleted."""
+    outputs = run.outputs.model_outputs if run.outputs else []
+    found = [_unless_gone(lambda id=each.model_id: client.get_logged_model(id)) for each in outputs]  # type: ignore[misc]
+    return [model for model in found if model is not None]
+
+
+def _fields(run: Any, models: list[Any]) -> dict[str, str]:
+    found = {
+        "run_name": str(run.info.run_name),
+        "status": str(run.info.status),
+        "start_time": str(run.info.start_time),
+        "end_time": str(run.info.end_time),
+    }
+    found |= {f"tag {name}": text for name, text in run.data.tags.items() if name.startswith(TAG)}
+    for number, each in enumerate(run.inputs.dataset_inputs if run.inputs else [], 1):
+        name = "dataset" if number == 1 else f"dataset {number}"
+        found |= {f"{name}.{part}": str(text) for part, text in each.dataset.to_dictionary().items()}
+        found |= {f"{name}.tag {tag.key}": str(tag.value) for tag in each.tags}
+    for number, model in enumerate(models, 1):
+        name = "model" if number == 1 else f"model {number}"
+        own = "this run" if model.source_run_id == run.info.run_id else str(model.source_run_id)
+        found |= {f"{name}.name": str(model.name), f"{name}.status": str(model.status), f"{name}.run": own}
+        found |= {f"{name}.param {key}": str(text) for key, text in model.params.items()}
+        found |= {f"{name}.metric {each.key}": repr(each.value) for each in model.metrics or []}
+    return found
+
+
+def _metrics(client: MlflowClient, run: Any) -> dict[str, float]:
+    """The last value of each metric; and, as one more metric, what its history has beside that value.
+
+    MLflow keeps both, in different tables, and shows the history as the metric's curve.
+    """
+    found = dict(run.data.metrics)
+    for name, value in run.data.metrics.items():
+        history = [each.value for each in client.get_metric_history(run.info.run_id, name)]
+        if history != [value]:
+            other = [each for each in history if each != value]
+            found[f"{name} (history)"] = other[0] if other else float("nan")
+    return found
+
+
+def _registered(client: MlflowClient, run_id: str, places: Mapping[str, str]) -> tuple[Registered, ...]:
+    """The registry's versions that name a run, held against the ``places`` of the models that it logged."""
+    versions = _pages(client.search_model_versions, f"run_id='{run_id}'")
+    return tuple(
+        Registered(
+            version.name,
+            str(version.version),
+            # What is served is read from the place, what people see is the source: both can be edited.
+            own=version.source in places
+            and client.get_model_version_download_uri(version.name, version.version)
+            == places[version.source],
+            model=str(version.tags.get(MODEL, "")),
+        )
+        for version in versions
+    )
+
+
+def _own_files(settings: Settings, run: Any) -> list[str]:
+    """Names of what was logged to the run itself: `track` logs nothing there."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    if is_of_home(settings):
+        here, _ = _in_home(settings, run.info.artifact_uri, 3)
+        return [path.relative_to(here).as_posix() for path in _walk(settings, here)]
+    repository: Any = get_artifact_repository(run.info.artifact_uri)
+    return [each.path for each in repository.list_artifacts()]
+
+
+def _files(settings: Settings, place: str, parts: int) -> tuple[dict[str, str], str]:
+    """The files at MLflow's ``place``: path to SHA-256; and what `TrackedRun.elsewhere` says."""
+    from mlflow.artifacts import download_artifacts
+
+    if is_of_home(settings):
+        here, elsewhere = _in_home(settings, place, parts)
+        return {
+            path.relative_to(here).as_posix(): file_digest(path) for path in _walk(settings, here)
+        }, elsewhere
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(download_artifacts(artifact_uri=place, dst_path=str(private_directory(Path(folder)))))
+        paths = [path for path in sorted(root.rglob("*")) if path.is_file()]
+        return {path.relative_to(root).as_posix(): file_digest(path) for path in paths}, ""
+
+
+def _in_home(settings: Settings, place: str, parts: int) -> tuple[Path, str]:
+    """Where in the home the files at ``place`` lie, by the last ``parts`` of its path; and ``place`` itself
+    if it is another one that is there.
+
+    MLflow keeps absolute paths: in a home that was moved or copied they lead to the one it came from.
+    """
+    address = urlsplit(place)
+    path = Path(unquote(address.path)).resolve()
+    if address.scheme not in ("", "file") or len(path.parts) <= parts:
+        raise CouldNotCheck("MLflow keeps a run's artifacts outside this home")
+    here = settings.mlflow_artifacts.resolve().joinpath(*path.parts[-parts:])
+    return here, str(path) if path != here and path.exists() else ""
+
+
+def _walk(settings: Settings, folder: Path) -> list[Path]:
+    """The files below ``folder``. Raises `CouldNotCheck` for a link that leads out of the home."""
+    paths = sorted(folder.rglob("*"))
+    home = settings.home.resolve()
+    if any(not path.resolve().is_relative_to(home) for path in paths):
+        raise CouldNotCheck("a link among a run's artifacts leads out of this home")
+    return [path for path in paths if path.is_file()]
