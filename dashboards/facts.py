@@ -44,7 +44,7 @@ def read_facts(settings: Settings) -> Facts:
             recent=index.latest(limit=_RECENT),
             pipelines=index.pipelines(_PIPELINES),
             datasets=index.subjects("dataset"),
-            verification=last_verification(settings.home),
+            verification=last_verification(settings.home, ledger),
             refusal=_last_refusal(settings),
         )
 

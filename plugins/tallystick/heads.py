@@ -30,7 +30,7 @@ def remember_head(state_dir: Path, note: str, prove: Prove | None = None) -> Non
     `InvalidInput` for what is no head; `CouldNotCheck` where the directory cannot be used.
     """
     head = _parse(note)
-    path = _path(state_dir, head.origin)
+    path = head_path(state_dir, head.origin)
     private_directory(path.parent)
     with alone(path.with_suffix(".lock")):
         kept_note = _read(path)
@@ -47,7 +47,7 @@ def last_head(state_dir: Path, origin: str) -> str | None:
 
     Raises `CouldNotCheck` where it cannot be read.
     """
-    return _read(_path(state_dir, origin))
+    return _read(head_path(state_dir, origin))
 
 
 def _extending(kept: Checkpoint, head: Checkpoint, note: str, prove: Prove | None) -> str:
@@ -70,7 +70,19 @@ def _extending(kept: Checkpoint, head: Checkpoint, note: str, prove: Prove | Non
     return proven
 
 
-def _path(state_dir: Path, origin: str) -> Path:
+def extends(head: Checkpoint, prove: Prove) -> bool:
+    """Whether the ledger whose ``consistency_proof`` is ``prove`` begins with the leaves under ``head``."""
+    try:
+        proof, note = prove(head.size)
+        later = _parse(note)
+        verify_consistency(head.size, later.size, head.root, later.root, proof)
+    except (InvalidInput, ProofError):
+        return False
+    return later.origin == head.origin
+
+
+def head_path(state_dir: Path, origin: str) -> Path:
+    """The file that remembers the last head seen of ``origin``."""
     return state_dir / "heads" / f"{hashlib.sha256(origin.encode()).hexdigest()}.note"
 
 

@@ -46,10 +46,16 @@ class TallystickHook(BaseHook):
         return Settings.from_environment({**os.environ, **given})
 
     def get_conn(self) -> Workspace:
-        """The workspace; who opens it closes it. Raises `CouldNotCheck` where there is no ledger."""
+        """The workspace; who opens it closes it.
+
+        Raises `CouldNotCheck` where there is no ledger, and `NotAsRecorded` for one that was taken back.
+        """
+        from tallystick.home.memory import require_latest
         from tallystick.wiring import open_workspace
 
-        return open_workspace(self.settings())
+        settings = self.settings()
+        require_latest(settings)
+        return open_workspace(settings)
 
     def test_connection(self) -> tuple[bool, str]:
         """Whether the ledger opens, for the button of Airflow's connection page."""

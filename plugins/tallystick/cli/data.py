@@ -81,9 +81,11 @@ def _check(arguments: argparse.Namespace, settings: Settings, screen: Screen) ->
 def _retire(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
     from tallystick import wiring
     from tallystick.clients.provenance import Reference, Request
+    from tallystick.home.memory import require_latest
     from tallystick.reports.summary import count, title
     from tallystick.steps.erasure import erase
 
+    require_latest(settings)
     with open_records(settings, screen) as (_, index):
         record = index.find(arguments.id)
         derived, others = _told_apart(index, record) if arguments.erase else ([], [])

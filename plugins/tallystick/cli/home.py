@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import socket
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,7 @@ from tallystick.settings import Settings
 #: What the charter takes as the part of the origin before the slash and the digits.
 _LOG_NAME: Final = re.compile(r"[a-z0-9][a-z0-9./-]{0,100}")
 _PORT: Final = 8501
+_PORTS: Final = 65536
 
 
 def add(adder: Adder) -> None:
@@ -62,7 +64,7 @@ def _init(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
 
 
 def _status(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
-    from tallystick import heads
+    from tallystick.home import memory
     from tallystick.home.configure import package_status
     from tallystick.proof.checkpoint import parse_checkpoint
     from tallystick.proof.note import parse_note
@@ -70,7 +72,7 @@ def _status(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
 
     with open_records(settings, screen) as (ledger, index):
         head = parse_checkpoint(parse_note(ledger.checkpoint()).text)
-        remembered = heads.last_head(settings.state_dir, ledger.origin)
+        seen = memory.last_seen(settings, ledger.origin)
         value: dict[str, Any] = {
             "home": str(settings.home),
             "origin": ledger.origin,
@@ -79,13 +81,14 @@ def _status(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
             "records": index.kinds(),
             "refusals": _lines(settings.refusals),
             "package": package_status(settings),
-            "last_head_seen": parse_checkpoint(parse_note(remembered).text).size if remembered else None,
-            "last_verification": last_verification(settings.home),
+            "last_head_seen": seen.size if seen else None,
+            "contradiction": memory.contradiction(settings, ledger) or None,
+            "last_verification": last_verification(settings.home, ledger),
             "mlflow": settings.mlflow_uri,
         }
     package = value["package"]
     same = "installed here" if package["active"] == package["installed"] else "NOT those installed here"
-    verified = value["last_verification"]
+    contradiction = value["contradiction"]
     screen.table(
         [
             ("home", value["home"]),
@@ -96,14 +99,14 @@ def _status(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
             ),
             ("refused", f"{value['refusals']:,} transactions ({settings.refusals.name})"),
             ("contracts", f"package {package['active'][:12]}, {same}"),
-            ("last head", _seen(value["last_head_seen"], settings.state_dir)),
-            ("verified", verification_line(verified)),
+            ("last head", _seen(value["last_head_seen"], contradiction, settings.state_dir)),
+            ("verified", verification_line(value["last_verification"])),
             ("MLflow", value["mlflow"]),
         ]
     )
     screen.next(("tally verify", "checks all of it") if same == "installed here" else ("tally activate", ""))
     screen.result(value)
-    return 0
+    return NotAsRecorded.exit_code if contradiction else 0
 
 
 def _rebuild(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
@@ -154,8 +157,9 @@ def _dashboard(arguments: argparse.Namespace, settings: Settings, screen: Screen
         raise CouldNotCheck(
             "the dashboard is not installed here", hint="It comes with the checkout: make dashboard"
         )
-    if not 0 < arguments.port < 65536:
+    if not 0 < arguments.port < _PORTS:
         raise InvalidInput("that is no port", hint="Choose one from 1024 to 65535.")
+    _check_port(arguments.port)
     url = f"http://127.0.0.1:{arguments.port}"
     screen.line(f"The dashboard is at {url}   (this machine only; stop it with Ctrl-C)")
     screen.result({"url": url})
@@ -182,15 +186,44 @@ def _dashboard(arguments: argparse.Namespace, settings: Settings, screen: Screen
     os.execve(sys.executable, command, environment)  # noqa: S606 - no shell is wanted
 
 
+def _check_port(port: int) -> None:
+    """Raises `InvalidInput` for a port that cannot be taken, naming the next one that can."""
+    if _is_free(port):
+        return
+    free = next((each for each in range(port + 1, min(port + 100, _PORTS)) if _is_free(each)), None)
+    raise InvalidInput(
+        f"port {port} is taken by another program, or not yours to take",
+        hint=f"Take another: tally dashboard --port {free or 'N'}",
+    )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server itself will
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 def verification_line(verified: dict[str, Any] | None) -> str:
-    """The last verification in a line."""
+    """What is noted of the last verification, in a line."""
     if verified is None:
-        return "never"
+        return "nothing noted of this ledger as it stands"
     outcome = "all as recorded" if verified["verified"] else "NOT all as recorded"
-    return f"{outcome}, up to block {verified['block']:,}, {verified['time']}"
+    since = f"; {not_verified(verified['behind'])}" if verified["behind"] else ""
+    return f"{outcome} up to block {verified['block']:,}{since}   ({verified['time']}; a note, not proof)"
 
 
-def _seen(size: int | None, state_dir: Path) -> str:
+def not_verified(behind: int) -> str:
+    """Of so many blocks since: that they are not verified."""
+    return f"{behind:,} {'block since is' if behind == 1 else 'blocks since are'} NOT verified"
+
+
+def _seen(size: int | None, contradiction: str | None, state_dir: Path) -> str:
+    if contradiction:
+        return f"NOT this ledger as it stands: {contradiction}"
     if size is None:
         return "none kept outside the home yet"
     return f"{size:,} leaves, kept outside the home in {state_dir}"

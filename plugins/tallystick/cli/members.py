@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 def add(adder: Adder) -> None:
     """Add this file's command."""
-    adder.command(
-        "members", _members, "the organisations in force, and each change of them or the contracts"
-    )
+    adder.command("members", _members, "the organisations in force, and each change of them or the contracts")
 
 
 def _members(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:

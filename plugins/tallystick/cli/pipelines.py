@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli.command import Adder, open_records
 from tallystick.cli.screen import Screen
+from tallystick.cli.typed import typed
 from tallystick.errors import CouldNotCheck, InvalidInput, TallystickError
 from tallystick.settings import Settings
 
@@ -82,17 +85,25 @@ def _demo(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
     screen.table(
         [
             ("  keep this line elsewhere:", f"{head['origin']} {head['size']} {head['root']}"),
-            ("  look:", "make dashboard"),
-            ("  MLflow:", f"mlflow ui --backend-store-uri {settings.mlflow_uri}"),
-            ("  one record:", "tally show rand-hie"),
-            ("  a head to give away:", "tally checkpoint --out DIR"),
-            ("  try it:", "change a number in MLflow, then  tally verify"),
+            ("  look:", typed("tally dashboard")),
+            ("  MLflow:", typed(f"mlflow ui --backend-store-uri {shlex.quote(settings.mlflow_uri)}")),
+            ("  one record:", typed("tally show rand-hie")),
+            ("  a head to give away:", typed("tally checkpoint --out .")),
+            ("  try it:", typed(f"echo >> {_a_model_file(settings)}; tally verify")),
         ]
     )
     screen.result(
         {**ran.value(), "verification": report.value(), "head": head, "mlflow": settings.mlflow_uri}
     )
     return report.exit_code
+
+
+def _a_model_file(settings: Settings) -> str:
+    """A file of the newest model that MLflow keeps, as a shell takes it."""
+    files = settings.mlflow_artifacts.rglob("MLmodel")
+    newest = max(files, key=lambda path: path.stat().st_mtime, default=settings.mlflow_artifacts / "FILE")
+    here = Path.cwd()
+    return shlex.quote(str(newest.relative_to(here) if newest.is_relative_to(here) else newest))
 
 
 def _run(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
@@ -138,6 +149,7 @@ def _prepare_demo(settings: Settings, screen: Screen) -> None:
 def _check_ready(settings: Settings) -> None:
     """Whether records can be written at all, before a minute is spent on finding out."""
     from tallystick.home.configure import package_status
+    from tallystick.home.memory import require_latest
     from tallystick.identity import load_user
 
     package = package_status(settings)
@@ -148,6 +160,7 @@ def _check_ready(settings: Settings) -> None:
             hint="Put them in force with: tally activate",
         )
     load_user(settings.msp, settings.msp_id, settings.user)
+    require_latest(settings)
 
 
 def _run_pipelines(
@@ -218,7 +231,7 @@ def _events(settings: Settings, dags: tuple[str, ...], conf: dict[str, Any]) -> 
 
 def _show_task(settings: Settings, screen: Screen, event: dict[str, Any], ran: _Pipelines) -> None:
     """A line for each record that the task made; one for a task that failed or never began."""
-    from tallystick.reports.summary import count, short_id, summary
+    from tallystick.reports.summary import count, summary
 
     records = _records_of(settings, screen, event)
     ran.records += records
@@ -242,15 +255,34 @@ def _show_task(settings: Settings, screen: Screen, event: dict[str, Any], ran: _
     if _is_summing_up(event):
         return
     if event["state"] == "failed":
-        said = detail.get("message") or detail.get("error") or "failed"
-        screen.line(f"  {name:<10} {'FAILED':<11} {short_id(str(said))}")
-        for line in str(detail.get("hint") or "").splitlines():
-            screen.line(f"  {'':<10} {'':<11} {short_id(line)}")
+        _show_failure(settings, screen, name, detail, records)
     elif event["state"] != "success":
         screen.line(f"  {name:<10} {event['state']}")
     elif not rows and name not in _SILENT:
         kept = f"        head after block {detail['block']:,} seen and kept" if "block" in detail else ""
         screen.line(f"  {name:<10} done{kept}")
+
+
+def _show_failure(
+    settings: Settings, screen: Screen, name: str, detail: dict[str, Any], records: list[Record]
+) -> None:
+    """Why a task failed; of a validation each expectation that did, and how many rows broke it."""
+    from tallystick.cli.validations import failed_rows
+    from tallystick.reports.summary import short_id
+
+    validation = next((record for record in records if record.kind == "validation"), None)
+    said = short_id(str(detail.get("message") or detail.get("error") or "failed"))
+    hints = [short_id(line) for line in str(detail.get("hint") or "").splitlines()]
+    rows = list[tuple[str, str]]()
+    if validation is not None:
+        with open_records(settings, screen) as (_, index), suppress(TallystickError):
+            rows = failed_rows(settings, index, validation)
+        said = said.partition(" failed: ")[0] + " failed" if rows else said
+        hints.append(f"Data Docs: tally show {short_id(validation.id)} --docs page.html")
+    screen.line(f"  {name:<10} {'FAILED':<11} {said}")
+    screen.table([(expectation, broke) for expectation, broke in rows], indent=" " * 25)
+    for line in hints:
+        screen.line(f"  {'':<10} {'':<11} {typed(line)}")
 
 
 def _records_of(settings: Settings, screen: Screen, event: dict[str, Any]) -> list[Record]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import base64
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli.command import Adder, open_records
 from tallystick.cli.screen import Screen, utc
-from tallystick.errors import InvalidInput
+from tallystick.cli.typed import typed
+from tallystick.errors import InvalidInput, TallystickError
 from tallystick.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from tallystick.reports.record import Record
 
 _MOST: Final = 1000
+_LAST_LEAF: Final = 2**63 - 1
 _HISTORY: Final = 12
 _MOST_LINES: Final = 60
 
@@ -32,13 +35,18 @@ def add(adder: Adder) -> None:
     show.add_argument(
         "id", metavar="ID", help="a record, a dataset or model, an MLflow run, or a unique prefix"
     )
+    show.add_argument(
+        "--docs", type=Path, metavar="FILE", help="write a validation's Data Docs to this file (.html)"
+    )
 
 
 def _log(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
-    from tallystick.reports.summary import count, summary
+    from tallystick.reports.summary import count, short_id, summary
 
     if not 0 < arguments.limit <= _MOST:
         raise InvalidInput("--limit is out of range", hint=f"Choose from 1 to {_MOST:,}.")
+    if arguments.before is not None and not 0 <= arguments.before <= _LAST_LEAF:
+        raise InvalidInput("--before is no leaf", hint="Take the one that `tally log` names at its end.")
     with open_records(settings, screen) as (_, index):
         kinds = index.kinds()
         if arguments.kind is not None and arguments.kind not in kinds:
@@ -50,14 +58,18 @@ def _log(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> i
         )
     page, more = found[: arguments.limit], found[arguments.limit :]
     screen.table(
-        [(utc(record.time_ms), f"block {record.block:,}", record.kind, summary(record)) for record in page]
+        [
+            (utc(record.time_ms), f"block {record.block:,}", short_id(record.id), summary(record))
+            for record in page
+        ]
     )
     if not page:
         screen.line("No records" + (" there." if arguments.stream or arguments.before else " yet."))
     else:
         total = count(sum(kinds.values()), "record") if not arguments.kind else ""
         screen.line(f"{len(page):,} shown" + (f" of {total}." if total else "."))
-    nexts = [("tally show ID", "one of them: its name, its run, or its id with --json")]
+    shown = short_id(page[0].id) if page else "ID"
+    nexts = [(f"tally show {shown}", "one of them: its history, proof and lineage")]
     if more:
         options = "".join(
             f" --{name} {value}"
@@ -71,6 +83,7 @@ def _log(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> i
 
 
 def _show(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick.cli.validations import write_docs
     from tallystick.reports.checked import find_checked
     from tallystick.reports.summary import short_id, title
 
@@ -79,6 +92,9 @@ def _show(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
         retirement = index.retirement(record.id)
         history = _history(index, record)
         came_from, led_to = index.ancestors(record.id), index.descendants(record.id)
+        failed = _failed(settings, index, record)
+        if arguments.docs is not None:
+            write_docs(settings, index, record, arguments.docs)
     head = proof.head
     screen.line(f"{record.kind}  {title(record.id)}")
     facts = [
@@ -95,14 +111,19 @@ def _show(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
         facts.append((state, f"{utc(retirement.time_ms)}: {retirement.body['reason']}"))
     screen.table(facts, indent="  ")
     _section(screen, "says", _flat(record.body))
+    _section(screen, "failed", failed)
     _section(screen, "history", _history_rows(history[:_HISTORY], record))
     if len(history) > _HISTORY:
-        screen.line(f"  … more: tally log --stream {next(iter(record.streams))}")
+        screen.line(f"  … more: {typed('tally log')} --stream {next(iter(record.streams))}")
     _tree(screen, "came from", record.id, came_from, down=False)
     _tree(screen, "led to", record.id, led_to, down=True)
+    if arguments.docs is not None:
+        screen.line(f"Wrote its Data Docs to {arguments.docs}: counts for people, not what is recorded.")
+    docs = ((f"tally show {arguments.id} --docs page.html", "writes Great Expectations' own page of it"),)
     screen.next(
         (f"tally verify {arguments.id}", "checks it and what it names"),
         (f"tally prove {arguments.id}", "writes a proof that verifies without this ledger"),
+        *(docs if record.kind == "validation" and arguments.docs is None else ()),
     )
     screen.result(
         {
@@ -136,6 +157,18 @@ def record_value(record: Record) -> dict[str, Any]:
         "member": record.member,
         "record": record.value,
     }
+
+
+def _failed(settings: Settings, index: Index, record: Record) -> list[tuple[str, str]]:
+    """What failed in a validation, with counts where they are at hand."""
+    from tallystick.cli.validations import failed_rows
+
+    if record.kind != "validation" or record.body["passed"]:
+        return []
+    try:
+        return failed_rows(settings, index, record)
+    except TallystickError as error:
+        return [("counts", error.message)]
 
 
 def _history(index: Index, record: Record) -> list[Record]:

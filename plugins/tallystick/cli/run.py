@@ -14,11 +14,13 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
-from tallystick.cli import data, home, identities, members, pipelines, proofs, records, verification
+from tallystick.cli import data, home, identities, members, pipelines, proofs, records, streams, verification
 from tallystick.cli.command import Adder, Command
 from tallystick.cli.screen import Screen
+from tallystick.cli.streams import OutputLost
+from tallystick.cli.typed import typed
 from tallystick.errors import InvalidInput, TallystickError
 from tallystick.settings import Settings
 
@@ -31,26 +33,44 @@ _GROUPS: Final = (home, identities, members, pipelines, data, records, proofs, v
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The entry of `tally`; returns the exit code and never raises."""
-    given = sys.argv[1:] if argv is None else argv
+    streams.prepare()
     try:
-        arguments = _parser().parse_args(given)
-    except SystemExit:  # argparse, after --help
-        return 0
-    except InvalidInput as error:
-        screen = Screen.standard(as_json="--json" in given)
-        return _told(screen, error.message, error.hint, "InvalidInput", error.exit_code)
-    screen = Screen.standard(as_json=arguments.json)
-    try:
-        settings = Settings.from_environment()
-        return _guarded(arguments, settings, screen)
-    except TallystickError as error:
-        return _told(screen, error.message, error.hint, type(error).__name__, error.exit_code)
+        return _told_or_done(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # What is still buffered would raise again when Python closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except OutputLost as error:
+        Screen.standard(as_json=False).error(error.message, error.hint)
+        return error.exit_code
+    finally:
+        streams.settle()
+
+
+def _told_or_done(given: Sequence[str]) -> int:
+    as_json = "--json" in given
+    try:
+        arguments = _parser().parse_args(given)
+        as_json = arguments.json
+        _check_text(arguments)
+        return _guarded(arguments, Settings.from_environment(), Screen.standard(as_json=as_json))
+    except SystemExit:  # argparse, after --help
+        return 0
+    except OutputLost:
+        raise
+    except TallystickError as error:
+        screen = Screen.standard(as_json=as_json)
+        return _told(screen, error.message, error.hint, type(error).__name__, error.exit_code)
+
+
+def _check_text(arguments: argparse.Namespace) -> None:
+    """What names a record, a kind or a reason is text; a path may hold any bytes. Raises `InvalidInput`."""
+    for name, value in vars(arguments).items():
+        try:
+            if isinstance(value, str):
+                value.encode()
+        except UnicodeEncodeError:
+            raise InvalidInput(f'the argument "{name}" is not UTF-8 text') from None
 
 
 def _guarded(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
@@ -101,6 +121,9 @@ def _keep_traceback(settings: Settings, error: BaseException) -> Path:
 class _Parser(argparse.ArgumentParser):
     """Raises what argparse would print, so that it is told as any other error is. Subcommands inherit it."""
 
+    def print_help(self, file: Any = None) -> None:
+        streams.write(file or sys.stdout, self.format_help())
+
     def error(self, message: str) -> NoReturn:
         raise InvalidInput(f"{self.prog}: {message}", hint=self.format_usage().strip())
 
@@ -109,7 +132,8 @@ def _parser() -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = _Parser(
         prog="tally",
         description="Audited pipelines on a ledger that anyone can verify.",
-        epilog="Start with: tally demo. Exit codes: 0 done or verified, 1 refused or not as recorded,"
+        epilog=typed("Start with: tally demo.")
+        + " Exit codes: 0 done or verified, 1 refused or not as recorded,"
         " 2 invalid input, 3 could not check, 4 internal error.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

@@ -11,9 +11,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from tallystick.cli import streams
+from tallystick.cli.typed import typed
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -72,31 +75,34 @@ class Screen:
 
     def next(self, *commands: tuple[str, str]) -> None:
         """The last lines: what to type next, and what it does."""
-        self.table([("next:" if index == 0 else "", *pair) for index, pair in enumerate(commands)])
+        self.table(
+            [
+                ("next:" if index == 0 else "", typed(command), what)
+                for index, (command, what) in enumerate(commands)
+            ]
+        )
 
     def result(self, value: Any) -> None:
         """The one JSON document, where that was asked for."""
         if self.as_json:
-            print(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True), file=self._out)
-            self._out.flush()
+            # In ASCII: it is the same document then whatever the stream can write.
+            streams.write(self._out, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
     def text(self, text: str) -> None:
         """Text as it is, for files and notes; with ``as_json`` nothing."""
         if not self.as_json:
-            self._out.write(text)
-            self._out.flush()
+            streams.write(self._out, text)
 
     def error(self, message: str, hint: str = "") -> None:
         """What happened and what to do, on standard error."""
-        print(safe(message), file=self._err)
+        self.note(message)
         for line in hint.splitlines():
-            print(f"  {safe(line)}", file=self._err)
-        self._err.flush()
+            self.note(f"  {typed(line)}")
 
     def note(self, text: str) -> None:
         """A line about progress, on standard error."""
-        print(safe(text), file=self._err)
-        self._err.flush()
+        with suppress(OSError):  # nobody is left to be told that it cannot be told
+            print(safe(text), file=self._err, flush=True)
 
     @contextmanager
     def busy(self, doing: str) -> Iterator[Callable[[str], None]]:
@@ -147,8 +153,7 @@ class Screen:
     def _print(self, line: str) -> None:
         if self._live is not None:
             self._live.stop()
-        print(line, file=self._out)
-        self._out.flush()
+        streams.write(self._out, line + "\n")
         if self._live is not None:
             self._live.start()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from tallystick.cli.command import Adder, open_records
 from tallystick.cli.screen import Screen
+from tallystick.cli.typed import typed
 from tallystick.errors import InvalidInput
 from tallystick.settings import Settings
 
@@ -77,7 +78,7 @@ def run_verification(
 def show_report(screen: Screen, report: Report) -> None:
     """One line a subject, then what follows from all of them."""
     from tallystick.evidence.report import EXIT_CODES
-    from tallystick.reports.summary import short_id, title
+    from tallystick.reports.summary import count, short_id, title
 
     screen.table(
         [
@@ -85,7 +86,7 @@ def show_report(screen: Screen, report: Report) -> None:
                 subject.kind,
                 title(subject.id).removeprefix(f"{subject.kind}/"),
                 subject.status,
-                short_id(subject.detail),
+                typed(short_id(subject.detail)),
             )
             for subject in report.subjects
         ],
@@ -95,11 +96,13 @@ def show_report(screen: Screen, report: Report) -> None:
     wrong = sum(EXIT_CODES[subject.status] == 1 for subject in report.subjects)
     open_ = sum(EXIT_CODES[subject.status] not in (0, 1) for subject in report.subjects)
     if report.verified:
-        screen.line(f"Verified: {total:,} of {total:,} subjects.")
+        screen.line(f"Verified: {total:,} of {count(total, 'subject')}.")
     if wrong:
-        screen.line(f"{wrong:,} of {total:,} subjects {'is' if wrong == 1 else 'are'} not as recorded.")
+        screen.line(
+            f"{wrong:,} of {count(total, 'subject')} {'is' if wrong == 1 else 'are'} not as recorded."
+        )
     if open_:
-        screen.line(f"{open_:,} of {total:,} subjects could not be settled.")
+        screen.line(f"{open_:,} of {count(total, 'subject')} could not be settled.")
     if any(each.kind == "checkpoint" and EXIT_CODES[each.status] == 1 for each in report.subjects):
         screen.line("NOT witnessed: the checkpoint that was kept contradicts this ledger.")
     elif not report.witnessed:

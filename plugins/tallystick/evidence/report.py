@@ -6,8 +6,10 @@ docs/formats/verify-report.md is normative for the JSON, the words and the exit 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
+
+from tallystick.proof.checkpoint import Checkpoint
 
 VERIFIED: Final = "verified"
 ERASED: Final = "ERASED"
@@ -46,15 +48,20 @@ class Subject:
 @dataclass(frozen=True, slots=True)
 class Report:
     """The subjects and the two answers. ``witnessed``: today's ledger was held against a head that
-    somebody else keeps or has cosigned."""
+    somebody else keeps or has cosigned. ``head`` is the head that was judged, if the log has one."""
 
     subjects: tuple[Subject, ...]
     witnessed: bool
+    head: Checkpoint | None = None
 
     @classmethod
-    def of(cls, subjects: Iterable[Subject], *, witnessed: bool) -> Report:
+    def of(cls, subjects: Iterable[Subject], *, witnessed: bool, head: Checkpoint | None = None) -> Report:
         """A report of ``subjects``, in their order."""
-        return cls(tuple(subjects), witnessed)
+        return cls(tuple(subjects), witnessed, head)
+
+    def also(self, subjects: Iterable[Subject]) -> Report:
+        """This report with more subjects at its end."""
+        return replace(self, subjects=(*self.subjects, *subjects))
 
     @property
     def verified(self) -> bool:

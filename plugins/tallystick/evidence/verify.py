@@ -19,6 +19,7 @@ from tallystick.evidence.report import CHANGED, UNCHECKED, VERIFIED, Report, Sub
 from tallystick.evidence.subjects import OffChain
 from tallystick.evidence.tables import StoredLedger
 from tallystick.evidence.witness import Kept
+from tallystick.proof.checkpoint import Checkpoint
 
 Progress = Callable[[str, int, int], None]
 """Told what is being checked, how many are done, and of how many (0 where that is not known)."""
@@ -56,7 +57,8 @@ def verify(
         if only is not None and derived.record(only) is None:
             raise InvalidInput(f"no record {only} stands on this ledger", hint="See the ids with: tally log")
         found += subjects.examine(derived, off_chain, chain.origin, only, tell)
-        return Report.of(found, witnessed=witnessed)
+        head = Checkpoint(chain.origin, chain.frontier.size, chain.frontier.root())
+        return Report.of(found, witnessed=witnessed, head=head)
 
 
 def _broken(stored: StoredLedger, chain: Chain, running: Replay, tell: Progress) -> Subject | None:
@@ -85,11 +87,16 @@ def _derived(stored: StoredLedger, derived: Derived) -> list[Subject]:
 
 def _ledger(chain: Chain, running: Replay, *, witnessed: bool) -> Subject:
     counts = (
-        f"blocks 0-{chain.height - 1}, {running.transactions:,} transactions, {running.records:,} records"
+        f"blocks 0-{chain.height - 1}, {_count(running.transactions, 'transaction')},"
+        f" {_count(running.records, 'record')}"
     )
     signed = "witnessed as far as the heads below say" if witnessed else "NOT witnessed"
     detail = f"{counts}: consistent, signed by the operator, {signed}"
     return Subject("ledger", chain.origin, VERIFIED, detail)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _unknown(digest: str, block: int) -> Subject:

@@ -63,19 +63,19 @@ def verify_home(
                 only=only,
                 progress=progress,
             )
-            report = Report.of([*report.subjects, *unread], witnessed=report.witnessed)
+            report = report.also(unread)
             height = stored.height
     except NotAsRecorded as error:
         refused = Report.of([Subject("ledger", settings.ledger_url, CHANGED, error.message)], witnessed=False)
-        keep_verification(settings.home, refused.value(), 0)
+        keep_verification(settings.home, refused.value(), 0, None)
         return refused
     if report.exit_code != 1:
         _remember(settings)
     if only is None:
         ledger_sound = [(each.kind, each.status) for each in report.subjects[:1]] == [("ledger", VERIFIED)]
         if ledger_sound:
-            report = Report.of([*report.subjects, *_index(settings, progress)], witnessed=report.witnessed)
-        keep_verification(settings.home, report.value(), height - 1)
+            report = report.also(_index(settings, progress))
+        keep_verification(settings.home, report.value(), height - 1, report.head)
     return report
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -155,6 +156,18 @@ def test_a_damaged_ledger_file_is_not_as_recorded(
     told = capsys.readouterr()
     assert "ledger.db" in told.err + told.out
     assert "Traceback" not in told.err
+
+
+def test_a_busy_port_is_named_and_the_next_free_one_suggested(
+    empty_home: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        check(
+            capsys, ["dashboard", "--port", str(port)], 2, f"port {port} is taken", "tally dashboard --port "
+        )
 
 
 def test_a_damaged_index_is_made_again(empty_home: Settings, capsys: pytest.CaptureFixture[str]) -> None:

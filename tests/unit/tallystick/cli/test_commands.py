@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,14 @@ import pytest
 from support.records import RUN_ID
 
 from tallystick.cli import main
+from tallystick.heads import remember_head
+from tallystick.proof.checkpoint import parse_checkpoint
 from tallystick.proof.leaves import parse_record_leaf
+from tallystick.proof.note import parse_note
 from tallystick.proof.tlog_proof import verify_tlog_proof
 from tallystick.proof.trust import parse_trust
+from tallystick.reports.verification import keep_verification
+from tallystick.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -32,6 +38,15 @@ def test_log_is_newest_first_and_pages(capsys: pytest.CaptureFixture[str]) -> No
     rest = answer(capsys, "log", "--before", str(first["records"][-1]["leaf"]))
     assert first["records"] + rest["records"] == everything
     assert not rest["more"]
+
+
+def test_every_id_that_log_prints_can_be_given_to_show(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["log"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if " block " in line]
+    whole = [record["id"] for record in answer(capsys, "log")["records"]]
+    shown = [words[5] for words in lines]
+    assert [answer(capsys, "show", each)["record"]["id"] for each in shown] == whole
+    assert all(len(each) < 80 for each in shown)
 
 
 def test_log_of_one_kind_and_of_one_stream(capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,6 +134,45 @@ def test_status_and_rebuild_find_everything_in_place(capsys: pytest.CaptureFixtu
     assert status["records"]["dataset"] == 1
     assert status["package"]["active"] == status["package"]["installed"]
     assert set(answer(capsys, "rebuild")["differences"].values()) == {0}
+
+
+def test_status_says_how_far_the_last_verification_reaches(
+    home: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert answer(capsys, "status")["last_verification"] is None
+    head = parse_checkpoint(parse_note(answer(capsys, "checkpoint")["checkpoint"]).text)
+    report = {"verified": True, "witnessed": False, "subjects": []}
+    keep_verification(home.home, report, 8, head)
+    assert answer(capsys, "status")["last_verification"]["behind"] == 0
+    assert main(["retire", "people", "--reason", "superseded"]) == 0
+    assert main(["status"]) == 0
+    assert "up to block 8; 1 block since is NOT verified" in capsys.readouterr().out
+
+
+def test_a_home_that_was_put_back_is_told_and_not_written_on(
+    home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(home.home, tmp_path / "yesterday")
+    assert main(["retire", "people", "--reason", "superseded"]) == 0
+    capsys.readouterr()
+    remember_head(home.state_dir, answer(capsys, "checkpoint")["checkpoint"])
+    assert answer(capsys, "status")["contradiction"] is None
+    shutil.rmtree(home.home)
+    shutil.copytree(tmp_path / "yesterday", home.home)
+    assert main(["status"]) == 1
+    assert "NOT this ledger as it stands" in capsys.readouterr().out
+    (tmp_path / "data.csv").write_text("x\n1\n")
+    monkeypatch.setattr("tallystick.policy.check_columns", lambda *_: None)
+    policy = str(Path(__file__).parents[4] / "policies/datasets/rand_hie.yaml")
+    for argv in (
+        ["run", "--data", "data.csv", "--policy", policy],
+        ["demo"],
+        ["retire", "risk", "--reason", "x"],
+    ):
+        assert main(argv) == 1
+        assert "Nothing was recorded" in capsys.readouterr().err
+    capsys.readouterr()
+    assert answer(capsys, "log")["records"][0]["kind"] == "pipeline"
 
 
 def test_activate_records_nothing_where_the_package_is_in_force(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 from support.records import RUN_ID
 
+from chaincode.canonical import encode
+from tallystick import wiring
 from tallystick.cli import main, pipelines
+from tallystick.clients.provenance import Reference, Request, Task
 from tallystick.errors import TallystickError
 from tallystick.settings import Settings
+from tallystick.store import Store
 
 POLICY = Path(__file__).parents[4] / "policies/datasets/rand_hie.yaml"
 
@@ -82,6 +86,49 @@ def test_a_failure_is_told_with_its_hint_and_code(
     assert "Correct the data." in out
     assert "upstream_failed" in out
     assert "PipelineFailed" not in out
+
+
+def test_a_failed_validation_names_each_expectation_with_its_count_and_its_page(
+    home: Settings, directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = [
+        {"expectation": "expect_column_values_to_be_between(age)", "success": False}
+        | {"element_count": 20_190, "unexpected_count": 3},
+        {"expectation": "expect_column_values_to_be_in_set(site)", "success": False, "error": True},
+        {"expectation": "expect_column_to_exist(age)", "success": True},
+    ]
+    store = Store(home.objects)
+    kept = store.add_bytes(encode({"v": 1, "passed": False, "rows": 20_190, "results": results}))
+    page = store.add_bytes(b"<html>counts</html>")
+    (home.objects / "data-docs").mkdir()
+    (home.objects / "data-docs" / kept).write_text(page)
+    with wiring.open_workspace(home) as w:
+        dataset = w.provenance.read("dataset/people/1")
+        recorded = w.provenance.record_validation(
+            Request("second", Task("healthcare_risk", "manual__2", "validate", -1, 1)),
+            dataset=Reference("dataset/people/1", dataset["facts"]["digest"]),
+            policy={"sha256": "a" * 64},
+            suite={"sha256": "a" * 64},
+            result={"sha256": kept},
+            evaluated=3,
+            failed=[each["expectation"] for each in results[:2]],
+        ).reference
+    detail = {"error": "CheckFailed", "message": "people/1: 2 of 3 expectations failed: a, b", "exit_code": 1}
+    failed = {**task("validate", "failed", detail), "run": "manual__2"}
+    assert run_with(monkeypatch, [failed, ended("failed")], directory) == 1
+    out = capsys.readouterr().out
+    assert "expect_column_values_to_be_between(age)  3 of 20,190 rows" in out
+    assert "expect_column_values_to_be_in_set(site)  could not be evaluated" in out
+    assert "2 of 3 expectations failed\n" in out
+    assert "expect_column_to_exist" not in out
+    assert f"tally show {recorded.id} --docs page.html" in out
+    assert main(["show", recorded.id, "--docs", "page.html"]) == 0
+    assert "3 of 20,190 rows" in capsys.readouterr().out
+    assert (directory / "page.html").read_bytes() == b"<html>counts</html>"
+    assert main(["show", recorded.id, "--docs", "page.html"]) == 2
+    assert main(["show", "people", "--docs", "other.html"]) == 2
+    assert main(["show", "validation/request-validate", "--docs", "other.html"]) == 3
+    assert not (directory / "other.html").exists()
 
 
 @pytest.mark.parametrize(("codes", "code"), [((3, 1), 1), ((3, 2), 3), ((2, 3), 2)])

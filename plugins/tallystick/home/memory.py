@@ -1,0 +1,56 @@
+"""A ledger against what this machine saw of it: an older home must not be written on unnoticed."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from tallystick import heads, wiring
+from tallystick.errors import CouldNotCheck, NotAsRecorded
+from tallystick.ledger.port import Ledger
+from tallystick.proof.checkpoint import Checkpoint, parse_checkpoint
+from tallystick.proof.errors import ProofError
+from tallystick.proof.note import parse_note
+from tallystick.settings import Settings
+
+
+def contradiction(settings: Settings, ledger: Ledger) -> str:
+    """How ``ledger`` contradicts the last head that this machine saw of it; empty where it does not.
+
+    Raises `CouldNotCheck` where what is remembered cannot be read.
+    """
+    seen = last_seen(settings, ledger.origin)
+    if seen is None or heads.extends(seen, ledger.consistency_proof):
+        return ""
+    now = parse_checkpoint(parse_note(ledger.checkpoint()).text)
+    if now.size < seen.size:
+        return f"it has {now.size:,} leaves, and this machine saw {seen.size:,}: records were taken away"
+    return f"it does not extend the head of {seen.size:,} leaves that this machine saw: it was rewritten"
+
+
+def last_seen(settings: Settings, origin: str) -> Checkpoint | None:
+    """The last head of ``origin`` that this machine saw, if any. Raises `CouldNotCheck`."""
+    note = heads.last_head(settings.state_dir, origin)
+    try:
+        return None if note is None else parse_checkpoint(parse_note(note).text)
+    except ProofError:
+        path = heads.head_path(settings.state_dir, origin)
+        raise CouldNotCheck(
+            f"what this machine remembers of the ledger is damaged: {path}",
+            hint="Compare with a checkpoint kept elsewhere (tally verify --since FILE), then move it away.",
+        ) from None
+
+
+def require_latest(settings: Settings) -> None:
+    """Refuse to write on a ledger that is older than what this machine saw of it, or another than that.
+
+    Raises `NotAsRecorded`, and `CouldNotCheck` as `contradiction` does.
+    """
+    with closing(wiring.open_ledger(settings)) as ledger:
+        problem = contradiction(settings, ledger)
+        path = heads.head_path(settings.state_dir, ledger.origin)
+    if problem:
+        raise NotAsRecorded(
+            f"the ledger {settings.ledger_url} is not the one this machine saw last: {problem}",
+            hint="Nothing was recorded. Put the newer home back; keep this one for the auditor.\n"
+            f"To go on from here all the same, move away what remembers the other, and keep it: {path}",
+        )
