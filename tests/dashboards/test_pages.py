@@ -66,7 +66,7 @@ def test_the_button_verifies_and_claims_no_more_than_was_checked(
     settings_of(tmp_path, monkeypatch)
     settings = make_home(tmp_path)
     out = shown(click="Verify now")
-    assert "Yes: 1 subject verified" in out
+    assert "Yes: 2 subjects verified" in out  # the ledger and the read index
     assert "NOT witnessed" in out
     kept = json.loads((settings.home / "verification.json").read_bytes())
     assert kept["block"] == 1
