@@ -17,7 +17,7 @@ from tallystick.clients.provenance import Reference, Requests
 from tallystick.errors import CouldNotCheck, NotAsRecorded, Refused
 from tallystick.files import private_directory
 from tallystick.settings import Settings
-from tallystick.steps.ingest import ATTEMPTS, CHANGED_MEANWHILE, Ingested
+from tallystick.steps.ingest import ATTEMPTS, VERSION_TAKEN, Ingested
 from tallystick.steps.opening import Dataset, open_dataset
 from tallystick.steps.results import Result
 from tallystick.steps.run_record import RunRecord, read_run_record
@@ -160,7 +160,7 @@ def _register(
                 requests.of("model"), name=name, version=latest + 1, run=run, artifacts=artifacts
             ).reference
         except Refused as refused:
-            if refused.code not in CHANGED_MEANWHILE or attempt == ATTEMPTS - 1:
+            if refused.code != VERSION_TAKEN or attempt == ATTEMPTS - 1:
                 raise
     raise CouldNotCheck(f"no version of the model {name} could be registered")
 
