@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support import forgery
+from support.audited import changed_row
 from support.home import make_home
 
+from tallystick import sealing
 from tallystick.cli import main
 from tallystick.clients.provenance import Requests, Task
 from tallystick.home.verification import verify_home
 from tallystick.settings import Settings
 from tallystick.steps.ingest import ingest
+from tallystick.steps.opening import open_dataset
 from tallystick.steps.screening import run_screening
 from tallystick.steps.track import track
 from tallystick.steps.train import train
@@ -35,13 +39,13 @@ columns:
 """
 
 
-def _run_chain(w, directory: Path, name: str, shift: int):
+def _run_chain(w, directory: Path, name: str, shift: int, parents=()):
     source, policy = directory / f"{name}.csv", directory / "policy.yaml"
     policy.write_text(POLICY)
     rows = [f"{(number * 7) % 90},{(number * number + shift) % 50}" for number in range(120)]
     source.write_text("age,visits\n" + "\n".join(rows) + "\n")
     requests = Requests(Task("visits", name, "all", -1, 1))
-    ingested = ingest(w, requests, source, policy)
+    ingested = ingest(w, requests, source, policy, parents=parents)
     screened = run_screening(w, requests, ingested)
     validated = run_validation(w, requests, ingested)
     trained = train(w, requests, ingested, screened, validated)
@@ -92,3 +96,78 @@ def test_an_erased_version_is_trained_on_no_more(home, tmp_path, capsys):
     assert main(["retire", first.dataset.id, "--reason", "the subjects asked for it", "--erase"]) == 0
     again, *_ = _run_chain(w, tmp_path, "again", 0)
     assert (again.version, again.repeated) == (2, False)
+
+
+def _erase(first) -> None:
+    assert main(["retire", first.dataset.id, "--reason", "the subjects asked for it", "--erase"]) == 0
+
+
+def _statuses(home: Settings) -> dict[str, str]:
+    return {subject.id: subject.status for subject in verify_home(home).subjects}
+
+
+def _objects(home: Settings) -> list[Path]:
+    return [path for path in home.objects.glob("??/*") if len(path.parent.name) == 2]
+
+
+def test_of_a_dataset_alone_nothing_is_left_in_the_store(home, tmp_path, capsys):
+    w = open_workspace(home)
+    first, *_ = _run_chain(w, tmp_path, "first", 0)
+    # As after a training that was killed before anything recorded what it had sealed.
+    lost = w.store.add_bytes(b"a run record that nobody recorded")
+    sealing.remember(w.store, sealing.seal(open_dataset(w, first.dataset).sealing, lost), lost)
+    assert w.store.verify(first.policy)
+    _erase(first)
+    assert _objects(home) == []
+    assert list((home.objects / "sealed").iterdir()) == []
+    assert list((home.objects / "data-docs").iterdir()) == []
+    report = verify_home(home)
+    assert {subject.status for subject in report.subjects} <= {"ERASED", "verified"}
+    assert report.verified
+
+
+def test_a_dataset_that_was_made_of_an_erased_one_stays(home, tmp_path, capsys):
+    w = open_workspace(home)
+    first, *_ = _run_chain(w, tmp_path, "first", 0)
+    child, _, trained = _run_chain(w, tmp_path, "second", 9, parents=(first.dataset,))
+    _erase(first)
+    assert w.store.verify(trained.sealed)
+    assert _statuses(home)[child.dataset.id] == "verified"
+    assert verify_home(home).verified
+
+
+def test_an_erasure_hides_nothing_that_can_still_be_compared(home, tmp_path, capsys):
+    w = open_workspace(home)
+    first, *_ = _run_chain(w, tmp_path, "first", 0)
+    _run_chain(w, tmp_path, "second", 9)
+    _erase(first)
+    assert verify_home(home).verified
+    mlflow = home.home / "mlflow" / "mlflow.db"
+    with changed_row(
+        mlflow,
+        "UPDATE params SET value = '8' WHERE key = 'seed'",
+        "UPDATE params SET value = '7' WHERE key = 'seed'",
+    ):
+        runs = [subject for subject in verify_home(home).subjects if subject.kind == "run"]
+    assert [subject.status for subject in runs] == ["CHANGED", "CHANGED"]
+    assert all("param seed: recorded 7, MLflow now says 8" in subject.detail for subject in runs)
+    # The second version has the same policy, so that it stays; what is there must be right.
+    policy = home.objects / first.policy[:2] / first.policy[2:]
+    policy.chmod(0o600)
+    policy.write_bytes(policy.read_bytes() + b" ")
+    assert _statuses(home)[first.dataset.id] == "CHANGED"
+
+
+def test_without_the_deed_the_word_hides_nothing(home, tmp_path):
+    """A retirement record alone, as anybody with the role may write it: the key is still here."""
+    w = open_workspace(home)
+    first, *_ = _run_chain(w, tmp_path, "first", 0)
+    w.provenance.retire(
+        Requests(Task("visits", "x", "x", -1, 1)).of("retire"),
+        subject=first.dataset,
+        state="erased",
+        reason="to hide it",
+    )
+    assert _statuses(home)[first.dataset.id] == "CHANGED"
+    forgery.execute(home.home / "mlflow" / "mlflow.db", "UPDATE params SET value = '8' WHERE key = 'seed'")
+    assert {status for id, status in _statuses(home).items() if id.startswith("run/")} == {"CHANGED"}

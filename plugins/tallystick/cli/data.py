@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,7 @@ from tallystick.errors import InvalidInput, NotAsRecorded
 from tallystick.settings import Settings
 
 if TYPE_CHECKING:
-    from tallystick.reports.queries import Index
+    from tallystick.reports.queries import Edge, Index
     from tallystick.reports.record import Record
 
 _MOST_RECORDS: Final = 10_000_000
@@ -82,12 +83,19 @@ def _retire(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
     from tallystick import wiring
     from tallystick.clients.provenance import Reference, Request
     from tallystick.home.memory import require_latest
+    from tallystick.reports.checked import find_checked
+    from tallystick.reports.index import compare_index
     from tallystick.reports.summary import count, title
     from tallystick.steps.erasure import erase
 
     require_latest(settings)
-    with open_records(settings, screen) as (_, index):
-        record = index.find(arguments.id)
+    with open_records(settings, screen) as (ledger, index):
+        record, _ = find_checked(ledger, index, arguments.id)
+        if arguments.erase and any((compare_index(settings.index, ledger) or {}).values()):
+            raise NotAsRecorded(
+                "the read index is not what the ledger gives, so it cannot say which files to remove",
+                hint="Nothing was changed. Make the index again: tally rebuild",
+            )
         derived, others = _told_apart(index, record) if arguments.erase else ([], [])
     if arguments.erase and record.kind != "dataset":
         raise InvalidInput(
@@ -111,7 +119,8 @@ def _retire(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
         removed = erase(workspace, record.body, derived, others) if arguments.erase else 0
     if arguments.erase:
         screen.line(f"Removed {count(removed, 'file')}, and its key is destroyed.")
-        screen.line("Not reached: backups, copies elsewhere, and the models that MLflow keeps.")
+        screen.line("Not reached: backups and copies elsewhere, models and metrics that MLflow keeps, and")
+        screen.line("digests in Airflow's database. What to do: docs/verification.md, After an erasure.")
     screen.next((f"tally show {arguments.id}", "the record stays, with this after it"))
     screen.result(
         {
@@ -126,12 +135,27 @@ def _retire(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
 
 
 def _told_apart(index: Index, record: Record) -> tuple[list[Any], list[Any]]:
-    """The bodies of the records that came from ``record``, and those of all others."""
-    came = {edge.source for edge in index.descendants(record.id, limit=_MOST_RECORDS)}
+    """The bodies of the records that came from ``record``, and those of all others: other datasets, whose
+    keys are their own, and what came of those."""
+    came = _came_of(record.id, index.descendants(record.id, limit=_MOST_RECORDS))
     records = [each for each in index.latest(limit=_MOST_RECORDS) if each.id != record.id]
     return [each.body for each in records if each.id in came], [
         each.body for each in records if each.id not in came
     ]
+
+
+def _came_of(root: str, edges: Sequence[Edge]) -> set[str]:
+    nexts: dict[str, list[str]] = {}
+    for edge in edges:
+        if not edge.source.startswith("dataset/"):
+            nexts.setdefault(edge.target, []).append(edge.source)
+    found: set[str] = set()
+    left = [root]
+    while left:
+        new = set(nexts.get(left.pop(), ())) - found
+        found |= new
+        left += new
+    return found
 
 
 def _reproduce(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:

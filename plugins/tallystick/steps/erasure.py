@@ -1,7 +1,8 @@
 """Destroys what a dataset's erasure promises to: the version's key, its objects and what came of them.
 
-What stands on the ledger stays; without the key its keyed digests mean nothing any more. Backups and
-copies outside the home are not reached, nor what MLflow holds.
+What stands on the ledger stays; without the key its keyed digests mean nothing any more. Not reached are
+backups and copies outside the home, what MLflow holds, and the plain digests in Airflow's database
+(docs/verification.md, "After an erasure").
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any, Final
 from chaincode import canonical
 from tallystick import sealing
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
+from tallystick.fingerprint.keys import TableKey
+from tallystick.steps.opening import table_key
 from tallystick.steps.run_record import read_run_record
 from tallystick.steps.validation import remove_data_docs
 from tallystick.steps.workspace import Workspace
@@ -27,15 +30,16 @@ def erase(
     derived: Sequence[Mapping[str, Any]],
     others: Sequence[Mapping[str, Any]],
 ) -> int:
-    """Erase what the dataset record ``dataset`` names, and what was sealed of it; how many objects.
+    """Erase what the dataset record ``dataset`` and what came of it name, and all that was sealed under its
+    key; how many objects.
 
-    ``dataset`` is that record's body, ``derived`` those of the records that came from it, ``others`` those of
-    all other records: what they name too stays. Run again it goes on where it was stopped. Raises
-    `CouldNotCheck` where something cannot be removed.
+    ``dataset`` is that record's body, ``derived`` those of the records that came from it, other datasets
+    and what came of those left out; ``others`` those of all other records: what they name too stays. Run
+    again it goes on where it was stopped. Raises `CouldNotCheck` where something cannot be removed.
     """
-    own = [file["digest"] for file in dataset["files"]]
-    own += [digests for body in derived for digests in _digests(body) if sealing.KEYED in digests]
     remembered = sealing.remembered(w.store)
+    own = [digests for body in (dataset, *derived) for digests in _digests(body)]
+    own += _sealed(w, dataset, remembered)
     going = _reached(w.store, [sha256 for digests in own for sha256 in _named(remembered, digests)])
     staying = _reached(w.store, [*_elsewhere(remembered, own), *_plain(others)])
     removed = 0
@@ -47,6 +51,24 @@ def erase(
     with suppress(CouldNotCheck):  # destroyed before
         w.keyring.erase(dataset["table"]["key"])
     return removed
+
+
+def _sealed(
+    w: Workspace, dataset: Mapping[str, Any], remembered: Mapping[str, str]
+) -> list[Mapping[str, str]]:
+    """What was sealed under the dataset's key, recorded or not: of a training that never came to its end."""
+    try:
+        key = table_key(w.keyring, dataset)
+    except CouldNotCheck:
+        return []
+    return [{sealing.KEYED: sealed} for sealed, sha256 in remembered.items() if _opens(key, sealed, sha256)]
+
+
+def _opens(key: TableKey, sealed: str, sha256: str) -> bool:
+    try:
+        return key.seal_digest(sha256) == sealed
+    except InvalidInput:
+        return False
 
 
 def _digests(value: Any) -> Iterator[Mapping[str, str]]:
