@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tallystick.ledger.embedded.ledger import EmbeddedLedger
     from tallystick.ledger.embedded.rebuild import Rebuilt
     from tallystick.ledger.embedded.stored import StoredFile
+    from tallystick.proof.block import Config
     from tallystick.proof.membership import Msp
 
 
@@ -107,6 +108,14 @@ def stored_ledger(settings: Settings) -> StoredFile:
     from tallystick.ledger.embedded.stored import StoredFile
 
     return StoredFile(embedded_path(settings))
+
+
+def config_in_force(settings: Settings) -> Config:
+    """The configuration in force, which only this kind of ledger has. Touches no key."""
+    from tallystick.ledger.embedded.ledger import EmbeddedLedger
+
+    with closing(EmbeddedLedger(embedded_path(settings))) as ledger:
+        return ledger.config
 
 
 def open_embedded(settings: Settings) -> EmbeddedLedger:

@@ -66,6 +66,7 @@ def _init(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
 def _status(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
     from tallystick.home import memory
     from tallystick.home.configure import package_status
+    from tallystick.home.identities import ending
     from tallystick.proof.checkpoint import parse_checkpoint
     from tallystick.proof.note import parse_note
     from tallystick.reports.verification import last_verification
@@ -86,6 +87,8 @@ def _status(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
             "last_verification": last_verification(settings.home, ledger),
             "mlflow": settings.mlflow_uri,
         }
+    certificates = ending(settings)
+    value["certificates"] = [each.value() for each in certificates]
     package = value["package"]
     same = "installed here" if package["active"] == package["installed"] else "NOT those installed here"
     contradiction = value["contradiction"]
@@ -102,6 +105,7 @@ def _status(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
             ("last head", _seen(value["last_head_seen"], contradiction, settings.state_dir)),
             ("verified", verification_line(value["last_verification"])),
             ("MLflow", value["mlflow"]),
+            *(("certificate", each.sentence) for each in certificates),
         ]
     )
     screen.next(("tally verify", "checks all of it") if same == "installed here" else ("tally activate", ""))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 from tallystick import wiring
 from tallystick.execution import packages
 from tallystick.home.administrators import administrators
@@ -12,8 +10,7 @@ from tallystick.settings import Settings
 
 def package_status(settings: Settings) -> dict[str, str]:
     """The digests of the contract package in force on the ledger and of the one installed here."""
-    with closing(wiring.open_embedded(settings)) as ledger:
-        return {"active": ledger.config.package, "installed": packages.current_digest()}
+    return {"active": wiring.config_in_force(settings).package, "installed": packages.current_digest()}
 
 
 def activate(settings: Settings) -> tuple[str, str]:
@@ -22,8 +19,7 @@ def activate(settings: Settings) -> tuple[str, str]:
     Nothing is recorded where it is in force already. Raises `InvalidInput` where no administrator can
     sign here.
     """
-    with closing(wiring.open_embedded(settings)) as ledger:
-        config = ledger.config
+    config = wiring.config_in_force(settings)
     before, after = config.package, packages.keep_current(settings.packages)
     if before != after:
         signer, *_ = administrators(settings, config.msps).values()

@@ -50,7 +50,7 @@ def has_charter(settings: Settings) -> bool:
     """Whether there is a ledger and its first record: what `create_home` leaves when it is done."""
     if not wiring.has_ledger(settings):
         return False
-    with closing(wiring.open_ledger(settings)) as ledger:
+    with closing(wiring.open_for_reading(settings)) as ledger:
         return ledger.height > 1
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -44,11 +43,20 @@ class Ending:
     ended: bool
 
     @property
-    def advice(self) -> str:
-        """What to do about it."""
-        if not self.user:
-            return "see docs/formats/identity.md#validity"
-        return f"tally renew {self.user} --msp {self.msp_id}"
+    def sentence(self) -> str:
+        """What ends when, and what to do about it."""
+        whose = f"{self.user} of {self.msp_id}" if self.user else f"the authority of {self.msp_id}"
+        advice = (
+            f"tally renew {self.user} --msp {self.msp_id}"
+            if self.user
+            else "docs/formats/identity.md#validity"
+        )
+        return f"{whose} {'ENDED' if self.ended else 'ends'} on {self.until:%Y-%m-%d}: {advice}"
+
+    def value(self) -> dict[str, str | int | bool]:
+        """For programs; ``until`` in milliseconds since the epoch."""
+        until = int(self.until.timestamp()) * 1000
+        return {"msp": self.msp_id, "user": self.user, "until": until, "ended": self.ended}
 
 
 def enrol(settings: Settings, msp_id: str, user: str, roles: Iterable[str]) -> Certified:
@@ -73,8 +81,7 @@ def revoke(settings: Settings, msp_id: str, user: str) -> int | None:
     with alone(_keys(settings)):
         certificates = organisations.certificates(settings.msp, msp_id, user)
         authority = Authority.load(settings.msp / msp_id)
-        with closing(wiring.open_embedded(settings)) as ledger:
-            in_force = ledger.config.msps
+        in_force = wiring.config_in_force(settings).msps
         # Judged with the list that is here: a revocation that was killed may stand in it and not yet count.
         signer = _signer(settings, _with_revocations(in_force, authority.directory), msp_id, user)
         authority.revoke(certificates)

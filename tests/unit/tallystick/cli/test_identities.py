@@ -105,3 +105,16 @@ def test_a_user_whose_key_others_can_read_signs_nothing(
     (home.msp / OPERATOR / "users/pipeline/keystore/key.pem").chmod(0o640)
     error = answer(capsys, *RETIRE, code=3)["error"]
     assert "chmod 600" in error["hint"]
+
+
+@pytest.mark.parametrize(("days", "told"), [(31, 0), (29, 1)])
+def test_status_speaks_of_what_ends_soon(
+    home: Settings, capsys: pytest.CaptureFixture[str], days: int, told: int
+) -> None:
+    ends = datetime.now(UTC) + timedelta(days=days)
+    soon = Authority.load(home.msp / OPERATOR).issue("pipeline", ["pipeline"], not_after=ends)
+    soon.replace(home.msp / OPERATOR / "users" / "pipeline")
+    certificates = answer(capsys, "status")["certificates"]
+    assert [(each["user"], each["ended"]) for each in certificates] == [("pipeline", False)] * told
+    assert main(["status"]) == 0
+    assert ("tally renew pipeline" in capsys.readouterr().out) == bool(told)

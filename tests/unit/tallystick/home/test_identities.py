@@ -14,7 +14,7 @@ from support.home import make_home
 from tallystick import wiring
 from tallystick.errors import CouldNotCheck, InvalidInput, Refused
 from tallystick.files import write_atomic
-from tallystick.home import configure, identities
+from tallystick.home import configure, create, identities
 from tallystick.home.administrators import administrators
 from tallystick.identity import Authority, load_user
 from tallystick.ledger.port import Call
@@ -222,7 +222,9 @@ def test_what_ends_within_thirty_days_is_told(settings: Settings, days: int, tol
     found = [(each.msp_id, each.user, each.ended) for each in identities.ending(settings)]
     assert found == ([(OPERATOR, "pipeline", days < 0)] if told else [])
     if told:
-        assert identities.ending(settings)[0].advice == "tally renew pipeline --msp OperatorMSP"
+        (told_of,) = identities.ending(settings)
+        assert "tally renew pipeline --msp OperatorMSP" in told_of.sentence
+        assert ("ENDED" in told_of.sentence) == (days < 0)
         identities.renew(settings, OPERATOR, "pipeline")
         assert identities.ending(settings) == []
 
@@ -238,7 +240,7 @@ def test_what_is_revoked_is_not_told_and_an_authority_is_a_year_ahead(settings: 
         ("RegulatorMSP", False),
         (AUDITOR, False),
     }
-    assert all("identity.md" in each.advice for each in later)
+    assert all("identity.md" in each.sentence for each in later)
 
 
 def test_a_home_without_keys_is_told(tmp_path: Path) -> None:
@@ -259,3 +261,15 @@ def test_refusals_name_whom_they_met(settings: Settings) -> None:
     assert "tally renew" in refused.value.hint
     note = json.loads(settings.refusals.read_text().splitlines()[-1])
     assert (note["msp"], note["enrolment_id"], note["code"]) == (OPERATOR, "pipeline", "EXPIRED")
+
+
+def test_what_only_reads_needs_no_key_of_the_ledger(settings: Settings) -> None:
+    settings.log_key.chmod(0o644)
+    assert configure.package_status(settings)["active"]
+    assert create.has_charter(settings)
+    assert identities.enrol(settings, OPERATOR, "alice", ["reader"]).user == "alice"
+    with pytest.raises(CouldNotCheck, match=r"log\.pem can be read by others") as refused:
+        identities.revoke(settings, OPERATOR, "pipeline")
+    assert "chmod 600" in refused.value.hint
+    settings.log_key.chmod(0o600)
+    assert identities.revoke(settings, OPERATOR, "pipeline") == 2
