@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tallystick.cli.screen import Screen
+from tallystick.errors import InvalidInput
 from tallystick.settings import Settings
 
 if TYPE_CHECKING:
@@ -59,3 +61,25 @@ def open_records(settings: Settings, screen: Screen) -> Iterator[tuple[Ledger, I
         with screen.progress("reading blocks into the index") as advance:
             index = stack.enter_context(open_index(settings.index, ledger, advance))
         yield ledger, index
+
+
+def read_text(path: Path, what: str) -> str:
+    """A small text file that the user named. Raises `InvalidInput`."""
+    try:
+        return read_bytes(path, what).decode()
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{path} is no {what}: it is not text") from None
+
+
+def read_bytes(path: Path, what: str, most: int = 1 << 20) -> bytes:
+    """A file of at most ``most`` bytes that the user named. Raises `InvalidInput`."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise InvalidInput(
+            f"{path} cannot be read: {error.strerror}", hint=f"Name the file of a {what}."
+        ) from None
+    if len(data) > most:
+        raise InvalidInput(f"{path} is too long for a {what}")
+    return data

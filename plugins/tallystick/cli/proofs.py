@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from pathlib import Path
 
-from tallystick.cli.command import Adder, open_ledger, open_records
+from tallystick.cli.command import Adder, open_ledger, open_records, read_text
 from tallystick.cli.screen import Screen
+from tallystick.cli.typed import typed
 from tallystick.errors import InvalidInput, NotAsRecorded
 from tallystick.settings import Settings
 
@@ -24,6 +26,9 @@ def add(adder: Adder) -> None:
     checkpoint = adder.command("checkpoint", _checkpoint, "print the signed head, to be kept elsewhere")
     checkpoint.add_argument(
         "--out", type=Path, help="write checkpoint.txt and trust.txt into this directory instead"
+    )
+    checkpoint.add_argument(
+        "--since", type=Path, metavar="FILE", help="the proof that today's head extends this checkpoint"
     )
 
 
@@ -47,7 +52,10 @@ def _prove(arguments: argparse.Namespace, settings: Settings, screen: Screen) ->
         ],
         indent="  ",
     )
-    screen.next(("tally checkpoint --out DIR", "the key that an auditor verifies it with"))
+    screen.next(
+        ("tally checkpoint --out .", "the key that an auditor verifies it with, and without us:"),
+        (f"tally check-proof {shlex.quote(str(proof_path))} --trust trust.txt", ""),
+    )
     screen.result(
         {
             "id": record.id,
@@ -84,7 +92,15 @@ def _prove_row(arguments: argparse.Namespace, settings: Settings, screen: Screen
     write_atomic(path, proof.to_bytes())
     screen.line(f"Proven: row {arguments.row:,} of {record.body['table']['rows']:,} of {title(record.id)}.")
     screen.line(f"  {path}   holds this row's values and salt, and nothing of any other row")
-    screen.next((f"tally prove {arguments.id}", "the record whose table root it leads to"))
+    stem = directory(arguments.out) / file_name(record.id)
+    screen.next(
+        (f"tally prove {arguments.id} --out {shlex.quote(str(arguments.out))}", "the record of that table"),
+        (
+            f"tally check-proof {shlex.quote(str(path))} --record {shlex.quote(f'{stem}.tlog-proof')}"
+            " --trust trust.txt",
+            "what an auditor does with both",
+        ),
+    )
     screen.result({"id": record.id, "row": arguments.row, "root": proof.root.hex(), "proof_file": str(path)})
     return 0
 
@@ -95,6 +111,8 @@ def _checkpoint(arguments: argparse.Namespace, settings: Settings, screen: Scree
     from tallystick.proof.note import parse_note
     from tallystick.proof.trust import parse_trust
 
+    if arguments.since is not None:
+        return _extension(arguments, settings, screen)
     with open_ledger(settings) as ledger:
         block, note, trust = ledger.height - 1, ledger.checkpoint(), ledger.trust()
     head = parse_checkpoint(parse_note(note).text)
@@ -108,13 +126,15 @@ def _checkpoint(arguments: argparse.Namespace, settings: Settings, screen: Scree
             screen.note(
                 f"The head after block {block:,}. Keep it, and the key, where the operator cannot reach."
             )
-            screen.note("next: tally checkpoint --out DIR   writes both as the files that `verify` takes")
+            screen.note(
+                f"next: {typed('tally checkpoint')} --out .   writes both as the files that `verify` takes"
+            )
     else:
         place = directory(arguments.out)
         write_atomic(place / "checkpoint.txt", note.encode(), 0o644)
         write_atomic(place / "trust.txt", trust.encode(), 0o644)
         screen.line(f"Wrote the head after block {block:,} and the key that signed it. Keep both elsewhere.")
-        since, key = place / "checkpoint.txt", place / "trust.txt"
+        since, key = (shlex.quote(str(place / name)) for name in ("checkpoint.txt", "trust.txt"))
         screen.next(
             (f"tally verify --since {since} --trust {key}", "later, proves that nothing was rewritten")
         )
@@ -126,6 +146,55 @@ def _checkpoint(arguments: argparse.Namespace, settings: Settings, screen: Scree
             "origin": head.origin,
             "size": head.size,
             "block": block,
+        }
+    )
+    return 0
+
+
+def _extension(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    """The proof that today's head extends one that was kept, verified before it is given away."""
+    from tallystick.evidence.witness import Kept
+    from tallystick.files import write_atomic
+    from tallystick.proof.consistency_proof import encode_consistency_proof, verify_consistency_proof
+    from tallystick.proof.errors import ProofError
+    from tallystick.proof.trust import parse_trust
+
+    old = Kept(read_text(arguments.since, "checkpoint")).pin_head
+    if old is None:
+        raise InvalidInput(f"{arguments.since} is empty", hint="Name a checkpoint that was kept.")
+    with open_ledger(settings) as ledger:
+        try:
+            hashes, note = ledger.consistency_proof(old.size)
+            proof = encode_consistency_proof(old.size, hashes, note)
+            verdict = verify_consistency_proof(proof, old, parse_trust(ledger.trust()))
+        except (InvalidInput, ProofError) as error:
+            raise NotAsRecorded(
+                f"today's ledger does not extend the head of {old.size:,} leaves of {old.origin}: {error}",
+                hint="Keep both for the auditor. See what is wrong: tally verify --since FILE",
+            ) from None
+    if arguments.out is None:
+        screen.text(proof)
+        path = None
+    else:
+        path = directory(arguments.out) / f"consistency-{verdict.old_size}-{verdict.size}.proof"
+        write_atomic(path, proof.encode(), 0o644)
+        screen.line(
+            f"Wrote the proof that the log grew from {verdict.old_size:,} leaves to {verdict.size:,}."
+        )
+        screen.next(
+            (
+                f"tally check-proof {shlex.quote(str(path))} --since {shlex.quote(str(arguments.since))}"
+                " --trust trust.txt",
+                "what an auditor does with it",
+            )
+        )
+    screen.result(
+        {
+            "origin": verdict.origin,
+            "old_size": verdict.old_size,
+            "size": verdict.size,
+            "proof": proof,
+            "proof_file": None if path is None else str(path),
         }
     )
     return 0

@@ -16,7 +16,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from tallystick.cli import data, home, identities, members, pipelines, proofs, records, streams, verification
+from tallystick.cli import (
+    check_proof,
+    data,
+    home,
+    identities,
+    members,
+    pipelines,
+    proofs,
+    records,
+    streams,
+    verification,
+)
 from tallystick.cli.command import Adder, Command
 from tallystick.cli.screen import Screen
 from tallystick.cli.streams import OutputLost
@@ -28,7 +39,7 @@ INTERNAL: Final = 4
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 _COULD_NOT: Final = 3
-_GROUPS: Final = (home, identities, members, pipelines, data, records, proofs, verification)
+_GROUPS: Final = (home, identities, members, pipelines, data, records, proofs, check_proof, verification)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,10 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tallystick.cli.command import Adder, open_records
+from tallystick.cli.command import Adder, open_records, read_text
 from tallystick.cli.screen import Screen
 from tallystick.cli.typed import typed
-from tallystick.errors import InvalidInput
 from tallystick.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 NOT_WITNESSED: Final = "NOT witnessed: no checkpoint that somebody else keeps was there to confirm it."
 _RECORDS: Final = frozenset({"dataset", "screening", "validation", "intent", "run", "model"})
-_MOST_BYTES: Final = 1 << 20
 
 
 def add(adder: Adder) -> None:
@@ -41,8 +39,8 @@ def _verify(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
     report = run_verification(
         settings,
         screen,
-        since=None if arguments.since is None else _read(arguments.since, "checkpoint"),
-        trust=None if arguments.trust is None else _read(arguments.trust, "trust policy"),
+        since=None if arguments.since is None else read_text(arguments.since, "checkpoint"),
+        trust=None if arguments.trust is None else read_text(arguments.trust, "trust policy"),
         packages=arguments.packages,
         only=only,
     )
@@ -127,19 +125,3 @@ def _show_next(screen: Screen, report: Report, *, since: Path | None) -> None:
 
 def _step(what: str, done: int, total: int) -> str:
     return f"checking {what}: {done:,}" + (f" of {total:,}" if total else "")
-
-
-def _read(path: Path, what: str) -> str:
-    """A small text file that the user named. Raises `InvalidInput`."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-        if len(data) > _MOST_BYTES:
-            raise InvalidInput(f"{path} is too long for a {what}")
-        return data.decode()
-    except OSError as error:
-        raise InvalidInput(
-            f"{path} cannot be read: {error.strerror}", hint=f"Name the file of a {what}."
-        ) from None
-    except UnicodeDecodeError:
-        raise InvalidInput(f"{path} is no {what}: it is not text") from None
