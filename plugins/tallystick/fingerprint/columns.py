@@ -28,8 +28,14 @@ Schema: TypeAlias = Mapping[str, str]
 
 MAX_DECIMAL_DIGITS: Final = 76
 
+TRUE: Final = ["true", "True", "TRUE", "1"]
+FALSE: Final = ["false", "False", "FALSE", "0"]
+"""How a text says the two truths."""
+
+ZONED: Final = r"[T ][0-9:.]+(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+"""Texts that say a time with its zone; "-31" at the end of a date is none."""
+
 _DECIMAL: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
-_ZONED: Final = r":[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 _READ_AS: Final = {
     ("int", "float"),
     ("float", "int"),
@@ -133,12 +139,13 @@ def _read_as(name: str, column: pa.ChunkedArray, wanted: str) -> pa.Array:
         array = pc.if_else(pc.is_nan(array), None, array)
         return array.cast(pa.int64())
     if (own, wanted) == ("string", "timestamp"):
-        return _timestamps(array)
+        return utc_times(array)
     return array
 
 
-def _timestamps(text: pa.Array) -> pa.Array:
-    zoned = pc.match_substring_regex(text, _ZONED)
+def utc_times(text: pa.Array) -> pa.Array:
+    """Texts as instants, in UTC where they name no zone. Raises `pa.ArrowInvalid` where one is none."""
+    zoned = pc.match_substring_regex(text, ZONED)
     local, aware = pc.if_else(zoned, None, text), pc.if_else(zoned, text, None)
 
     def read(unit: str) -> pa.Array:

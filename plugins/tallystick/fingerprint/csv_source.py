@@ -1,7 +1,7 @@
-"""Reads a CSV strictly, under declared types, as a stream of Arrow record batches.
+"""The one reader of CSVs: strict about the form, a stream of Arrow record batches under declared types.
 
-RFC 4180 in UTF-8 with a header. An unquoted empty field is null, a quoted one an empty text. What is wrong
-is named by line or column, never by value. docs/formats/fingerprint.md, "CSV", is normative.
+RFC 4180 in UTF-8 with a header. What is wrong is named by line or column, never by value.
+docs/formats/fingerprint.md, "CSV", is normative; a dataset policy says the `Dialect` and reads leniently.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,10 +17,8 @@ import pyarrow as pa
 import pyarrow.csv
 
 from tallystick.errors import InvalidInput
-from tallystick.fingerprint.columns import Schema, check_names
-
-MAX_LINE: Final = 8 << 20
-"""Longest row in bytes, line breaks within quotes included."""
+from tallystick.fingerprint import data_file
+from tallystick.fingerprint.columns import FALSE, TRUE, Schema, check_names
 
 _TYPES: Final = {
     "int": pa.int64(),
@@ -32,40 +31,41 @@ _TYPES: Final = {
 }
 _BAD_COLUMN: Final = re.compile(r"In CSV column #(\d+)")
 _TYPICAL_ROW: Final = 64  # bytes
+_NO_TEXT: Final = 1024  # bytes that hold the longest number or date, or what spells a null
 
 
-def open_csv(path: Path, schema: Schema) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """The columns as Arrow types, and the batches. Raises `InvalidInput`, here or while they are read."""
-    wrong: list[Any] = []
+@dataclass(frozen=True)
+class Dialect:
+    """What a CSV says otherwise: its delimiter, and which fields are null (quoted ones too, or not)."""
 
-    def remember(row: Any) -> str:
-        wrong.append(row)
-        return "error"
+    delimiter: str = ","
+    null: tuple[str, ...] = ("",)
+    quoted_null: bool = False
 
-    names = _header(path)
+
+PLAIN: Final = Dialect()
+
+
+@dataclass(frozen=True)
+class _Csv:
+    path: Path
+    names: list[str]
+    schema: Schema
+    dialect: Dialect
+
+
+def open_csv(
+    path: Path, schema: Schema, dialect: Dialect = PLAIN, *, lenient: bool = False
+) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """The columns as Arrow types, and the batches, in the file's order of columns.
+
+    Where ``lenient``, all columns are text from the batch on in which a value is not of its type. Raises
+    `InvalidInput`, here or while the batches are read.
+    """
+    names = data_file.csv_names(path, dialect.delimiter)
     check_names(names, schema)
-    try:
-        reader = pyarrow.csv.open_csv(
-            path,
-            # One thread, because only then does Arrow count the rows that a message is to name.
-            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=MAX_LINE),
-            parse_options=pyarrow.csv.ParseOptions(
-                newlines_in_values=True,
-                ignore_empty_lines=len(names) > 1,  # in one column, an empty line is a null
-                invalid_row_handler=remember,
-            ),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types={name: _TYPES[schema[name]] for name in names},
-                null_values=[""],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-                true_values=["true", "True", "TRUE"],
-                false_values=["false", "False", "FALSE"],
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        raise _explained(path, names, schema, error, wrong, 0) from None
-    return reader.schema, _batches(path, names, schema, reader, wrong)
+    found = pa.schema([(name, _TYPES[schema[name]]) for name in names])
+    return found, _batches(_Csv(path, names, schema, dialect), lenient)
 
 
 def csv_rows_guess(path: Path) -> int:
@@ -73,86 +73,114 @@ def csv_rows_guess(path: Path) -> int:
     return path.stat().st_size // _TYPICAL_ROW
 
 
-def _header(path: Path) -> list[str]:
-    with path.open("rb") as file:
-        raw = file.readline(MAX_LINE + 1)
-    if len(raw) > MAX_LINE:
-        raise _too_long(path, 1)
-    try:
-        line = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InvalidInput(f"{path}: the header is not UTF-8", hint="Save the file as UTF-8.") from None
-    try:
-        names = next(csv.reader([line], strict=True), [])
-    except csv.Error:
-        raise InvalidInput(
-            f"{path}: the header cannot be read", hint="Put the columns' names on one line."
-        ) from None
-    if not raw.endswith(b"\n"):
-        raise InvalidInput(f"{path} has no rows", hint="Check how the file was made.")
-    return names
-
-
-def _batches(
-    path: Path, names: list[str], schema: Schema, reader: Any, wrong: list[Any]
-) -> Iterator[pa.RecordBatch]:
+def _batches(file: _Csv, lenient: bool) -> Iterator[pa.RecordBatch]:
     rows, last = 0, None
+    as_text = False
     while True:
+        types = {name: pa.string() if as_text else _TYPES[file.schema[name]] for name in file.names}
+        wrong: list[Any] = []
         try:
-            batch = reader.read_next_batch()
-        except StopIteration:
-            break
+            for batch in _rest(_reader(file, types, wrong), rows):
+                rows, last = rows + batch.num_rows, batch
+                yield batch
         except pa.ArrowInvalid as error:
-            raise _explained(path, names, schema, error, wrong, rows) from None
-        if batch.num_rows:
-            rows, last = rows + batch.num_rows, batch
-            yield batch
-    if last is not None:
-        _check_closed(path, last)
+            if lenient and not as_text and "conversion error" in str(error):
+                as_text = True  # and go on behind the rows that were given already
+                continue
+            raise _explained(file, error, wrong, rows) from None
+        if last is not None:
+            _check_closed(file, last)
+        return
 
 
-def _check_closed(path: Path, last: pa.RecordBatch) -> None:
+def _reader(file: _Csv, types: dict[str, pa.DataType], wrong: list[Any]) -> Iterator[pa.RecordBatch]:
+    def remember(row: Any) -> str:
+        wrong.append(row)
+        return "error"
+
+    # Opened here: given a name, Arrow would unpack what ends in ".gz".
+    with pa.OSFile(str(file.path)) as source:
+        yield from pyarrow.csv.open_csv(
+            source,
+            # One thread, because only then does Arrow count the rows that a message is to name.
+            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=data_file.MAX_LINE),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=file.dialect.delimiter,
+                newlines_in_values=True,
+                ignore_empty_lines=len(file.names) > 1,  # in one column, an empty line is a null
+                invalid_row_handler=remember,
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=types,
+                null_values=list(file.dialect.null),
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=file.dialect.quoted_null,
+                true_values=TRUE,
+                false_values=FALSE,
+            ),
+        )
+
+
+def _rest(batches: Iterator[pa.RecordBatch], skipped: int) -> Iterator[pa.RecordBatch]:
+    """The batches without their first ``skipped`` rows, and without empty ones."""
+    for batch in batches:
+        rest = batch.slice(min(skipped, batch.num_rows))
+        skipped -= batch.num_rows - rest.num_rows
+        if rest.num_rows:
+            yield rest
+
+
+def _check_closed(file: _Csv, last: pa.RecordBatch) -> None:
     """Refuse a file that ends within quotes, which Arrow takes for a value up to the end."""
     column = last.column(last.num_columns - 1)
-    value = column[-1].as_py()
-    if not pa.types.is_string(column.type) or value is None:
-        return
-    tail = b'"' + value.encode().replace(b'"', b'""')
-    with path.open("rb") as file:
-        file.seek(-min(len(tail), path.stat().st_size), 2)
-        if file.read() == tail:
-            raise InvalidInput(
-                f"{path} ends within quotes", hint="The file is cut short, or a quote is not closed."
-            )
+    value = column[-1].as_py() if pa.types.is_string(column.type) else None
+    with file.path.open("rb") as raw:
+        # What is no text has neither delimiter nor quote in it, and is short.
+        longest = _NO_TEXT if value is None else len(value.encode()) * 2 + 1
+        raw.seek(-min(longest, file.path.stat().st_size), 2)
+        tail = raw.read()
+    if value is None:
+        field = re.split(rb"[\r\n" + re.escape(file.dialect.delimiter.encode()) + rb"]", tail)[-1]
+        opened = field.startswith(b'"') and (len(field) == 1 or not field.endswith(b'"'))
+    else:
+        opened = tail.endswith(b'"' + value.encode().replace(b'"', b'""'))
+    if opened:
+        raise InvalidInput(
+            f"{file.path} ends within quotes", hint="The file is cut short, or a quote is not closed."
+        )
 
 
-def _explained(
-    path: Path, names: list[str], schema: Schema, error: Exception, wrong: list[Any], rows: int
-) -> InvalidInput:
-    message = str(error)
+def _explained(file: _Csv, error: Exception, wrong: list[Any], rows: int) -> InvalidInput:
+    message, path = str(error), file.path
     if wrong:
         row = wrong[0]
         return InvalidInput(
-            f"{path}: line {_line_of(path, row.number)} has {row.actual_columns} fields where the header has "
+            f"{path}:{_line_of(file, row.number)}  {row.actual_columns} fields where the header has "
             f"{row.expected_columns}",
-            hint="The file is cut short there, or a value with a comma or a quote is not quoted.",
+            hint="The file is cut short there, or a value with a delimiter or a quote is not quoted.",
         )
     if "straddling" in message or "block boundaries" in message:
-        return _too_long(path, rows + 2)
+        return data_file.line_too_long(path, rows + 2)
     bad = _BAD_COLUMN.match(message)
     if bad:
-        name = names[int(bad[1])]
+        name = file.names[int(bad[1])]
+        if "UTF8" in message:
+            return InvalidInput(
+                f"{path}: column {name} holds text that is not UTF-8, in row {rows + 1:,} or later",
+                hint="Save the file as UTF-8.",
+            )
         return InvalidInput(
-            f"{path}: column {name} holds a value that is no {schema[name]}, in row {rows + 1} or later",
+            f"{path}: column {name} holds a value that is no {file.schema[name]}, in row {rows + 1:,} or "
+            "later",
             hint="Correct the value, or declare another type.",
         )
-    return InvalidInput(f"{path} cannot be read as a CSV")
+    return InvalidInput(f"{path} cannot be read as a CSV", hint="Is the file cut off?")
 
 
-def _line_of(path: Path, row: int) -> int:
+def _line_of(file: _Csv, row: int) -> int:
     """The line on which ``row`` ends: the header is row 1, and rows may span lines or be blank."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.reader(file)
+    with file.path.open(encoding="utf-8-sig", errors="replace", newline="") as raw:
+        reader = csv.reader(raw, delimiter=file.dialect.delimiter)
         try:
             for _ in range(row):
                 while not next(reader):
@@ -160,10 +188,3 @@ def _line_of(path: Path, row: int) -> int:
         except (csv.Error, StopIteration):
             return row
         return reader.line_num
-
-
-def _too_long(path: Path, line: int) -> InvalidInput:
-    return InvalidInput(
-        f"{path}: a row at or after line {line} is longer than {MAX_LINE >> 20} MiB",
-        hint="A quote may be missing its partner, or this is no CSV.",
-    )

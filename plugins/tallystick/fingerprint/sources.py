@@ -17,6 +17,7 @@ import pyarrow as pa
 from tallystick.errors import InvalidInput
 from tallystick.fingerprint.columns import Schema, settle_schema
 from tallystick.fingerprint.csv_source import csv_rows_guess, open_csv
+from tallystick.fingerprint.data_file import file_kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +26,7 @@ CHUNK: Final = 65536
 """Rows that are hashed together; a power of two, so that a chunk is a whole subtree."""
 
 TableSource: TypeAlias = (
-    "Path | str | pa.Table | pa.RecordBatchReader | pd.DataFrame | Iterable[pa.RecordBatch]"
+    "Source | Path | str | pa.Table | pa.RecordBatchReader | pd.DataFrame | Iterable[pa.RecordBatch]"
 )
 
 
@@ -44,10 +45,36 @@ def open_source(source: TableSource, schema: Schema | None = None) -> Source:
     A CSV needs ``schema``; with it, any table must have exactly these columns with types that can be read as
     declared. Raises `InvalidInput` here or while the chunks are read.
     """
+    if isinstance(source, Source):
+        return source
     with _refused("the table"):
         found, batches, guess = _open(source, schema)
+    return stream(found, batches, guess, schema)
+
+
+def stream(
+    found: pa.Schema, batches: Iterator[pa.RecordBatch], rows_guess: int, schema: Schema | None = None
+) -> Source:
+    """A source of record batches that have the Arrow schema ``found``. Raises as `open_source` does."""
     columns = settle_schema([(field.name, field.type) for field in found], schema)
-    return Source(columns, _chunks(batches), guess)
+    return Source(columns, _chunks(batches), rows_guess)
+
+
+def open_parquet(
+    path: Path, columns: list[str] | None = None
+) -> tuple[pa.Schema, Iterator[pa.RecordBatch], int]:
+    """The schema, batches (of ``columns`` only, where named) and row count of a Parquet file.
+
+    Raises `InvalidInput`, here or while the batches are read.
+    """
+    import pyarrow.parquet
+
+    what = str(path)
+    with _refused(what, "It is a damaged Parquet file, or none: fetch or write it again."):
+        # Opened here: given a name, Arrow may take it for an address.
+        parquet = pyarrow.parquet.ParquetFile(pa.OSFile(what))
+        batches = parquet.iter_batches(CHUNK, columns=columns)
+        return parquet.schema_arrow, _guarded(batches, what), parquet.metadata.num_rows
 
 
 def _open(source: TableSource, schema: Schema | None) -> tuple[pa.Schema, Iterator[pa.RecordBatch], int]:
@@ -60,7 +87,7 @@ def _open(source: TableSource, schema: Schema | None) -> tuple[pa.Schema, Iterat
     if hasattr(source, "columns") and hasattr(source, "index"):
         table = _from_pandas(cast("pd.DataFrame", source))
         return table.schema, iter(table.to_batches(CHUNK)), table.num_rows
-    batches = iter(source)
+    batches = iter(cast("Iterable[pa.RecordBatch]", source))
     first = next(batches, None)
     if first is None:
         raise InvalidInput("the table has no rows")
@@ -73,31 +100,19 @@ def _open(source: TableSource, schema: Schema | None) -> tuple[pa.Schema, Iterat
 
 def _open_file(path: Path, schema: Schema | None) -> tuple[pa.Schema, Iterator[pa.RecordBatch], int]:
     import pyarrow.ipc
-    import pyarrow.parquet
 
-    try:
-        with path.open("rb") as file:
-            magic = file.read(8)
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}") from None
-    if not magic:
-        raise InvalidInput(f"{path} is empty", hint="Check how the file was made.")
-    what = str(path)
-    suffix = path.suffix.lower()
-    if magic.startswith(b"PAR1") or suffix in (".parquet", ".pq"):
-        with _refused(what, "It is no Parquet file, or a damaged one."):
-            parquet = pyarrow.parquet.ParquetFile(path)
-            batches = parquet.iter_batches(CHUNK)
-            return parquet.schema_arrow, _guarded(batches, what), parquet.metadata.num_rows
-    if magic.startswith(b"ARROW1") or suffix in (".arrow", ".feather", ".ipc"):
+    kind, what = file_kind(path), str(path)
+    if kind == "parquet":
+        return open_parquet(path)
+    if kind == "arrow":
         with _refused(what, "It is no Arrow file, or a damaged one."):
-            reader = pyarrow.ipc.open_file(pa.memory_map(str(path)))
+            reader = pyarrow.ipc.open_file(pa.memory_map(what))
             arrow = (reader.get_batch(number) for number in range(reader.num_record_batches))
             return reader.schema, _guarded(arrow, what), 0
-    if magic.startswith(b"\xff\xff\xff\xff"):
+    if kind == "arrow-stream":
         with _refused(what, "It is no Arrow stream, or a damaged one."):
-            stream = pyarrow.ipc.open_stream(pa.memory_map(str(path)))
-            return stream.schema, _guarded(stream, what), 0
+            batches = pyarrow.ipc.open_stream(pa.memory_map(what))
+            return batches.schema, _guarded(batches, what), 0
     if schema is None:
         raise InvalidInput(
             f"{path} is a CSV, whose types must be declared", hint="Pass a schema: column to type."

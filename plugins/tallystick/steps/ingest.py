@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any, Final
 from tallystick import sealing
 from tallystick.clients.provenance import Recorded, Reference, Requests
 from tallystick.errors import CouldNotCheck, InvalidInput, PolicyError, Refused
-from tallystick.fingerprint.keys import SCHEME
+from tallystick.fingerprint.keys import SCHEME, TableKey
 from tallystick.policy import DatasetPolicy, check_columns, load_policy
 from tallystick.steps.opening import sealing_key, table_key
+from tallystick.steps.published import check_published
 from tallystick.steps.records import FoundRecord, find_record
 from tallystick.steps.results import Result
 from tallystick.steps.workspace import Workspace
 from tallystick.store import Progress, StoredObject
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from tallystick.fingerprint.tables import TableFingerprint
 
 ATTEMPTS: Final = 8
 """How often a version is asked for again when somebody else was given it meanwhile."""
@@ -42,13 +43,37 @@ class Ingested(Result):
 
 
 @dataclass(frozen=True)
+class Derivation:
+    """What a dataset was made of, and the ``name`` and plain SHA-256 of what made it, if that is known."""
+
+    parents: tuple[Reference, ...] = ()
+    transformation: tuple[str, str] | None = None
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """As it stands in a dataset's record."""
+        made = self.transformation
+        return {
+            "parents": [parent.value() for parent in self.parents],
+            "transformation": made and {"name": made[0], "digest": sealing.seal(None, made[1])},
+        }
+
+
+@dataclass(frozen=True)
 class _Taken:
-    """What was read, before the ledger knows of it."""
+    """What was copied, before the ledger knows of it."""
 
     policy: DatasetPolicy
     stored: StoredObject
-    table: pa.Table
-    parents: tuple[Reference, ...]
+    derivation: Derivation
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What was read of it, under a key of its own."""
+
+    key: TableKey
+    fingerprint: TableFingerprint
 
 
 def ingest(
@@ -57,83 +82,93 @@ def ingest(
     source: Path,
     policy_path: Path,
     *,
-    parents: Sequence[Reference] = (),
+    derivation: Derivation | None = None,
     progress: Progress | None = None,
     may_refer: bool = True,
 ) -> Ingested:
     """Register the file ``source`` as the next version of the dataset that the policy names.
 
-    Where the latest version is of the same bytes, policy and parents, its use is recorded instead.
-    ``progress`` is told how many more bytes are copied; ``may_refer`` is as for `Store.add_file`. Raises
-    `InvalidInput` (`PolicyError`) before anything is recorded, and whatever the ledger says; of a file that
-    is refused the store keeps nothing.
+    The file is copied, digested and read as streams: memory does not grow with it. Where the latest version
+    is of the same bytes, policy and derivation, its use is recorded instead. ``progress`` is told how many
+    more bytes are copied; ``may_refer`` is as for `Store.add_file`. Raises `InvalidInput` (`PolicyError`)
+    before anything is recorded, and whatever the ledger says; of a file that is refused the store keeps
+    nothing.
     """
     policy = load_policy(policy_path)
+    check_published(policy)
     check_columns(policy, source)
     stored = w.store.add_file(source, progress, may_refer=may_refer)
+    taken = _Taken(policy, stored, derivation or Derivation())
     try:
-        table = _read(w.store.path(stored.digest), source, policy)
+        already = _already(w, taken)
+        if already is None:
+            read = _fingerprinted(w, source, taken)
     except BaseException:
-        _let_go(w, stored)
+        w.store.take_back(stored)  # no record names it, so no erasure would ever reach it
         raise
+    if already is not None:
+        return _repeated(w, requests, already, taken)
     w.store.add_bytes(policy.canonical)
     try:
-        return _recorded(w, requests, _Taken(policy, stored, table, tuple(parents)))
+        done = _recorded(w, requests, taken, read)
     except Refused:
-        _let_go(w, stored)
+        w.keyring.erase(read.key.key_id)
+        w.store.take_back(stored)
+        raise
+    if done.repeated:
+        w.keyring.erase(read.key.key_id)
+    return done
+
+
+def _fingerprinted(w: Workspace, source: Path, taken: _Taken) -> _Read:
+    """The stored file's rows under a new key; what is wrong with them is said of the file the user knows."""
+    from tallystick.fingerprint.tables import fingerprint_table
+    from tallystick.steps.tables import Rows
+
+    path, policy = w.store.path(taken.stored.digest), taken.policy
+    # A key of its own for every version: destroying it erases this version and no other.
+    key = w.keyring.create(policy.name).table_key()
+    try:
+        rows = Rows(path, policy).source()
+        return _Read(key, fingerprint_table(rows, key, subject=policy.privacy.subject))
+    except BaseException as error:
+        w.keyring.erase(key.key_id)
+        if isinstance(error, InvalidInput) and not isinstance(error, PolicyError):
+            raise InvalidInput(error.message.replace(str(path), str(source)), hint=error.hint) from None
         raise
 
 
-def _let_go(w: Workspace, stored: StoredObject) -> None:
-    """Delete the copy that no record names: no erasure would ever reach it."""
-    w.store.take_back(stored)
-
-
-def _recorded(w: Workspace, requests: Requests, taken: _Taken) -> Ingested:
-    policy = taken.policy
+def _recorded(w: Workspace, requests: Requests, taken: _Taken, read: _Read) -> Ingested:
     for attempt in range(ATTEMPTS):
-        latest = _latest(w, policy.name)
-        if latest is not None and _same(w, latest, taken):
-            return _repeated(w, requests, latest, taken)
         try:
-            return _registered(w, requests, taken)
+            return _registered(w, requests, taken, read)
         except Refused as refused:
             # Somebody else registered a version meanwhile: theirs may even be of the same data.
             if refused.code != VERSION_TAKEN or attempt == ATTEMPTS - 1:
                 raise
-    raise CouldNotCheck(f"no version of {policy.name} could be registered")
+        already = _already(w, taken)
+        if already is not None:
+            return _repeated(w, requests, already, taken)
+    raise CouldNotCheck(f"no version of {taken.policy.name} could be registered")
 
 
-def _read(path: Path, source: Path, policy: DatasetPolicy) -> pa.Table:
-    """The stored table; what is wrong with it is said of the file that the user knows."""
-    from tallystick.steps.tables import check_keys, read_table
-
-    try:
-        table = read_table(path, policy)
-    except PolicyError:
-        raise
-    except InvalidInput as error:
-        raise InvalidInput(error.message.replace(str(path), str(source)), hint=error.hint) from None
-    check_keys(table, policy, source)
-    return table
-
-
-def _latest(w: Workspace, name: str) -> FoundRecord | None:
-    """The latest version's record, unless there is none or it is retired."""
-    version = w.provenance.latest_version("dataset", name)
+def _already(w: Workspace, taken: _Taken) -> FoundRecord | None:
+    """The latest version's record where it is of the same, and not retired."""
+    version = w.provenance.latest_version("dataset", taken.policy.name)
     if version == 0:
         return None
-    record_id = f"dataset/{name}/{version}"
+    record_id = f"dataset/{taken.policy.name}/{version}"
     if w.provenance.read(record_id)["retirement"] is not None:
         return None
-    return find_record(w, record_id)
+    latest = find_record(w, record_id)
+    return latest if _same(w, latest, taken) else None
 
 
 def _same(w: Workspace, latest: FoundRecord, taken: _Taken) -> bool:
     body = latest.body
     if body["policy"] != sealing.seal(None, taken.policy.digest):
         return False
-    if body["parents"] != [parent.value() for parent in taken.parents]:
+    if any(body[key] != value for key, value in taken.derivation.value.items()):
         return False
     try:
         key = sealing_key(taken.policy, table_key(w.keyring, body))
@@ -151,14 +186,8 @@ def _repeated(w: Workspace, requests: Requests, latest: FoundRecord, taken: _Tak
     return _ingested(latest.reference, latest.body, taken, repeated=True)
 
 
-def _registered(w: Workspace, requests: Requests, taken: _Taken) -> Ingested:
-    from tallystick.fingerprint.tables import fingerprint_table
-
-    policy = taken.policy
-    # A key of its own for every version: destroying it erases this version and no other.
-    dataset_key = w.keyring.create(policy.name)
-    key = dataset_key.table_key()
-    fingerprint = fingerprint_table(taken.table, key, subject=policy.privacy.subject)
+def _registered(w: Workspace, requests: Requests, taken: _Taken, read: _Read) -> Ingested:
+    policy, key, fingerprint = taken.policy, read.key, read.fingerprint
     under = sealing_key(policy, key)
     file = sealing.seal(under, taken.stored.digest)
     # Before the ledger names it: a record whose object nobody can find would be worth nothing.
@@ -182,11 +211,11 @@ def _registered(w: Workspace, requests: Requests, taken: _Taken) -> Ingested:
             source=_shorter(policy.source, 500),
             licence=_shorter(policy.licence, 200),
             policy=sealing.seal(None, policy.digest),
-            parents=taken.parents,
+            parents=taken.derivation.parents,
+            transformation=taken.derivation.value["transformation"],
             **request,
         )
     except Refused:
-        w.keyring.erase(dataset_key.key_id)
         sealing.forget(w.store, file)
         raise
     return _ingested(recorded.reference, request, taken, repeated=False)

@@ -109,7 +109,7 @@ def _column(column: Column, values: polars.Series, policy: DatasetPolicy) -> lis
     named = identifiers.by_name(column.name) if column.type != "bool" else None
     if named and policy.role(column) != "subject" and column.type not in ("date", "timestamp"):
         found.setdefault(named, ("name", present))
-    content = _content_of_text(values) if column.type == "string" else _content_of_numbers(column, values)
+    content = content_of_text(values) if column.type == "string" else _content_of_numbers(column, values)
     for identifier, rows in content.items():
         found.setdefault(identifier, ("content", rows))
     return [(identifier, by, rows) for identifier, (by, rows) in found.items()]
@@ -129,7 +129,8 @@ def _content_of_numbers(column: Column, values: polars.Series) -> dict[str, int]
     return found
 
 
-def _content_of_text(values: polars.Series) -> dict[str, int]:
+def content_of_text(values: polars.Series) -> dict[str, int]:
+    """The identifier classes that the texts hold by content, and in how many of them."""
     import polars
 
     # Each distinct value is searched once, and all patterns at the same time on all cores.

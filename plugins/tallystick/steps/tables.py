@@ -1,24 +1,26 @@
-"""Reads a data file as the policy declares it: one reader for every step.
+"""Reads a data file as the policy declares it: one reader for every step, as a stream or as a whole.
 
 A value that is not of its column's type becomes null and is counted (`unparsed`), so that a validation
-can fail on it and say so. What breaks the table itself (a row of the wrong length, a missing column)
-is `InvalidInput`.
+can fail on it and say so. What breaks the table itself (a row of the wrong length, a missing column, a row
+without its key) is `InvalidInput`.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet
 
 from tallystick.errors import InvalidInput
+from tallystick.fingerprint.columns import FALSE, TRUE, ZONED
+from tallystick.fingerprint.csv_source import Dialect, csv_rows_guess, open_csv
+from tallystick.fingerprint.data_file import file_kind
+from tallystick.fingerprint.sources import Source, open_parquet, stream
 from tallystick.policy import Column, DatasetPolicy, check_columns
-from tallystick.policy.columns import MAX_LINE, is_parquet
 
 TYPES: Final[dict[str, pa.DataType]] = {
     "int": pa.int64(),
@@ -29,9 +31,6 @@ TYPES: Final[dict[str, pa.DataType]] = {
     "timestamp": pa.timestamp("us", "UTC"),
 }
 _UNPARSED: Final = b"tallystick.unparsed"
-_TRUE: Final = ["true", "True", "TRUE", "1"]
-_FALSE: Final = ["false", "False", "FALSE", "0"]
-_ZONE: Final = r"(Z|[-+]\d\d(:?\d\d)?)$"
 # What could parse at all, so that the search for what cannot is left with few values.
 _LIKELY: Final = {
     "int": r"^-?([0-9]+|0[xX][0-9A-Fa-f]+)$",
@@ -41,21 +40,74 @@ _LIKELY: Final = {
 }
 
 
-def read_table(path: Path, policy: DatasetPolicy) -> pa.Table:
-    """The CSV or Parquet file ``path`` as a table of the policy's columns, in the policy's order.
+class Rows:
+    """The rows of a CSV or Parquet file as batches of the policy's columns, in its order; read once.
 
-    Times are read as UTC where they name no zone. Raises `InvalidInput` (`PolicyError` where a column
-    differs from the policy) for a file that is empty, damaged or has a row of the wrong length.
+    ``rows_guess`` is about how many there are. Opening raises `InvalidInput` (`PolicyError` where a column
+    differs from the policy); so does reading, for a file that is empty, damaged, has a row of the wrong
+    length, or lacks a value in a column that tells rows apart (`DatasetPolicy.keys`).
     """
-    path = Path(path)
-    check_columns(policy, path)
-    try:
-        table = _read_parquet(path, policy) if is_parquet(path) else _read_csv(path, policy)
-    except OSError as error:
-        raise InvalidInput(f"{path}: {error.strerror or 'unreadable'}", hint="Fetch it again.") from None
-    if table.num_rows == 0:
-        raise InvalidInput(f"{path}: no rows below the header", hint="Is the file cut off?")
-    return table
+
+    def __init__(self, path: Path, policy: DatasetPolicy) -> None:
+        check_columns(policy, path)
+        self._path, self._policy = path, policy
+        self._fields = [pa.field(column.name, TYPES[column.type]) for column in policy.columns]
+        self._unparsed: dict[str, int] = {}
+        self._keyless: dict[str, int] = {}
+        if file_kind(path) == "parquet":
+            _, self._raw, self.rows_guess = open_parquet(path, [column.name for column in policy.columns])
+        else:
+            types = {column.name: column.type for column in policy.columns}
+            dialect = Dialect(policy.format.delimiter, tuple(policy.format.null), quoted_null=True)
+            _, self._raw = open_csv(path, types, dialect, lenient=True)
+            self.rows_guess = csv_rows_guess(path)
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        schema, rows = pa.schema(self._fields), 0
+        for batch in self._raw:
+            arrays = [
+                self._column(batch.column(column.name), column, rows) for column in self._policy.columns
+            ]
+            rows += batch.num_rows
+            yield pa.record_batch(arrays, schema=schema)
+        if not rows:
+            raise InvalidInput(f"{self._path}: no rows below the header", hint="Is the file cut off?")
+        self._check_keys()
+
+    def source(self) -> Source:
+        """As what a fingerprint streams. Times are read as UTC where they name no zone."""
+        return stream(pa.schema(self._fields), iter(self), self.rows_guess)
+
+    def table(self) -> pa.Table:
+        """All rows in memory, with the counts that `unparsed` tells."""
+        table = pa.Table.from_batches(list(self))
+        counts = {_UNPARSED: json.dumps(self._unparsed, sort_keys=True).encode()} if self._unparsed else None
+        return table.replace_schema_metadata(counts)
+
+    def _column(self, source: pa.Array, column: Column, rows: int) -> pa.Array:
+        result = _typed(source, column.type)
+        if count := result.null_count - source.null_count:
+            self._unparsed[column.name] = self._unparsed.get(column.name, 0) + count
+        if column.name in self._policy.keys and column.name not in self._keyless:
+            row = pc.index(pc.is_null(result, nan_is_null=True), True).as_py()
+            if row >= 0:
+                self._keyless[column.name] = rows + row + 1
+        return result
+
+    def _check_keys(self) -> None:
+        # Where values were unparsed, the validation fails by them: that says more than that one is missing.
+        for name in self._policy.keys:
+            if name in self._keyless and name not in self._unparsed:
+                raise InvalidInput(
+                    f'{self._path}: column "{name}" tells rows apart, but has no value in data row '
+                    f"{self._keyless[name]:,}",
+                    hint="Leave such rows out, or choose another column in the policy.",
+                )
+
+
+def read_table(path: Path, policy: DatasetPolicy) -> pa.Table:
+    """The CSV or Parquet file ``path`` as a table of the policy's columns. Raises as `Rows` does."""
+    return Rows(Path(path), policy).table()
 
 
 def unparsed(table: pa.Table) -> dict[str, int]:
@@ -64,137 +116,20 @@ def unparsed(table: pa.Table) -> dict[str, int]:
     return found
 
 
-def check_keys(table: pa.Table, policy: DatasetPolicy, path: Path) -> None:
-    """Raise `InvalidInput` if a column that tells rows apart (`DatasetPolicy.keys`) lacks a value."""
-    for name in policy.keys:
-        column = table[name]
-        missing = pc.is_null(column, nan_is_null=True)
-        if unparsed(table).get(name) or not pc.any(missing).as_py():
-            continue
-        row = pc.index(missing, True).as_py() + 1
-        raise InvalidInput(
-            f'{path}: column "{name}" tells rows apart, but has no value in data row {row:,}',
-            hint="Leave such rows out, or choose another column in the policy.",
-        )
-
-
-def _read_csv(path: Path, policy: DatasetPolicy) -> pa.Table:
-    # Quoted line breaks make pyarrow cut blocks slowly, so they are allowed for only where they can be.
-    newlines = _holds_quote(path)
-    try:
-        # Times come with and without a zone, which pyarrow's reader does not take in one column.
-        types = {c.name: TYPES["string" if c.type == "timestamp" else c.type] for c in policy.columns}
-        table = _arrow_csv(path, policy, types, newlines)
-    except pa.ArrowInvalid as error:
-        if "conversion error" not in str(error):
-            raise _structural(path, policy, error, newlines) from None
-        strings = {column.name: pa.string() for column in policy.columns}
-        try:
-            table = _arrow_csv(path, policy, strings, newlines)
-        except pa.ArrowInvalid as again:
-            raise _structural(path, policy, again, newlines) from None
-    return _converted(table, policy)
-
-
-def _arrow_csv(
-    path: Path, policy: DatasetPolicy, types: dict[str, pa.DataType], newlines: bool, **read: Any
-) -> pa.Table:
-    handler = read.pop("handler", None)
-    return pyarrow.csv.read_csv(
-        path,
-        read_options=pyarrow.csv.ReadOptions(block_size=MAX_LINE, **read),
-        parse_options=pyarrow.csv.ParseOptions(
-            delimiter=policy.format.delimiter,
-            newlines_in_values=newlines,
-            ignore_empty_lines=len(types) > 1,
-            invalid_row_handler=handler,
-        ),
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types=types,
-            include_columns=list(types),
-            null_values=policy.format.null,
-            strings_can_be_null=True,
-            true_values=_TRUE,
-            false_values=_FALSE,
-            timestamp_parsers=[pyarrow.csv.ISO8601],
-        ),
-    )
-
-
-def _holds_quote(path: Path) -> bool:
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 22):
-            if b'"' in chunk:
-                return True
-    return False
-
-
-def _structural(path: Path, policy: DatasetPolicy, error: Exception, newlines: bool) -> InvalidInput:
-    """What is wrong with the table itself; pyarrow's own text repeats the row, so it is not used."""
-    text = str(error)
-    if "straddling" in text:
-        return InvalidInput(f"{path}: a line of more than 1 MiB", hint="Is a closing quote missing?")
-    if "UTF8" in text or "UTF-8" in text:
-        return InvalidInput(f"{path}: text that is not UTF-8", hint="Save the file as UTF-8.")
-    bad: list[Any] = []
-
-    def note(row: Any) -> str:
-        bad.append(row)
-        return "error"
-
-    strings = {column.name: pa.string() for column in policy.columns}
-    try:
-        _arrow_csv(path, policy, strings, newlines, use_threads=False, handler=note)
-    except pa.ArrowInvalid:
-        if bad:
-            row = bad[0]
-            where = f"{path}:{row.number}" if row.number else f"{path}:"
-            counts = f"{row.actual_columns} fields where the header has {row.expected_columns}"
-            return InvalidInput(f"{where}  {counts}", hint="Is the file cut off, or a comma not quoted?")
-    return InvalidInput(f"{path}: not a CSV that can be read", hint="Is the file cut off?")
-
-
-def _read_parquet(path: Path, policy: DatasetPolicy) -> pa.Table:
-    try:
-        table = pyarrow.parquet.read_table(path, columns=[column.name for column in policy.columns])
-    except (pa.ArrowException, OSError):
-        raise InvalidInput(f"{path}: a damaged Parquet file", hint="Fetch or write it again.") from None
-    return _converted(table, policy)
-
-
-def _converted(table: pa.Table, policy: DatasetPolicy) -> pa.Table:
-    bad: dict[str, int] = {}
-    arrays = []
-    for column in policy.columns:
-        source = table[column.name]
-        result = _column(source, column)
-        arrays.append(result)
-        if count := result.null_count - source.null_count:
-            bad[column.name] = count
-    fields = [pa.field(column.name, TYPES[column.type]) for column in policy.columns]
-    metadata = {_UNPARSED: json.dumps(bad, sort_keys=True).encode()} if bad else None
-    return pa.table(arrays, schema=pa.schema(fields, metadata=metadata))
-
-
-def _column(source: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
-    wanted = TYPES[column.type]
-    if source.type == wanted:
-        return source
-    if pa.types.is_dictionary(source.type):
-        source = source.cast(source.type.value_type)
-    chunks = [_array(chunk, column.type) for chunk in source.chunks]
-    return pa.chunked_array(chunks, type=wanted)
-
-
-def _array(array: pa.Array, kind: str) -> pa.Array:
+def _typed(array: pa.Array, kind: str) -> pa.Array:
+    """``array`` as the column type ``kind``; null where a value is not of it."""
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    if array.type == TYPES[kind]:
+        return array
     if not _is_text(array.type):
         return _cast(array, TYPES[kind]) if _kindred(array.type, kind) else pa.nulls(len(array), TYPES[kind])
     if kind == "string":
         return array.cast(pa.string())
     array = pc.utf8_trim(array.cast(pa.string()), " \t")
     if kind == "bool":
-        true = pc.is_in(array, value_set=pa.array(_TRUE))
-        known = pc.or_(true, pc.is_in(array, value_set=pa.array(_FALSE)))
+        true = pc.is_in(array, value_set=pa.array(TRUE))
+        known = pc.or_(true, pc.is_in(array, value_set=pa.array(FALSE)))
         return pc.if_else(known, true, pa.scalar(None, pa.bool_()))
     if kind == "timestamp":
         return _timestamps(array)
@@ -202,7 +137,7 @@ def _array(array: pa.Array, kind: str) -> pa.Array:
 
 
 def _timestamps(array: pa.Array) -> pa.Array:
-    zoned = pc.match_substring_regex(array, _ZONE)
+    zoned = pc.match_substring_regex(array, ZONED)
     likely = _only(array, _LIKELY["timestamp"])
     with_zone = pc.if_else(zoned, likely, pa.scalar(None, pa.string()))
     without = pc.if_else(zoned, pa.scalar(None, pa.string()), likely)

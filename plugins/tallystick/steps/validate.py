@@ -64,11 +64,9 @@ def validate(data: Path | str | pyarrow.Table, policy: DatasetPolicy) -> Validat
     or has a row without a key (`DatasetPolicy.keys`). Everything else that breaks the policy is a failed
     expectation in the outcome, a value of the wrong type and an expectation that broke included.
     """
-    from tallystick.steps.tables import check_keys, read_table, unparsed
+    from tallystick.steps.tables import read_table, unparsed
 
-    path = Path(data) if isinstance(data, str | Path) else Path(policy.name)
-    table = read_table(path, policy) if isinstance(data, str | Path) else data
-    check_keys(table, policy, path)
+    table = read_table(Path(data), policy) if isinstance(data, str | Path) else data
     checks = compile_policy(policy)
     native = _evaluate(_frame(table), checks)
     results = {result.expectation_config.meta["name"]: result for result in native.results}

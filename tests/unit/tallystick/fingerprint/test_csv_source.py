@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from tallystick.errors import InvalidInput
-from tallystick.fingerprint import csv_source
+from tallystick.fingerprint import data_file
 from tallystick.fingerprint.keys import TableKey
 from tallystick.fingerprint.tables import fingerprint_table
 
@@ -28,7 +28,8 @@ def root(path: Path, content: str | bytes, key: TableKey, **schema: str) -> str:
         ("int", "1\n\n2", [1, None, 2]),
         ("float", "1\n.5\n1e3\nNaN\ninf\n-0.0", [1.0, 0.5, 1000.0, None, float("inf"), 0.0]),
         ("bool", "true\nFalse\nTRUE", [True, False, True]),
-        ("bool", "1\n0", None),
+        ("bool", "1\n0", [True, False]),
+        ("bool", "yes", None),
         ("string", '""\n"a,""b"\n NA\nNULL', ["", 'a,"b', " NA", "NULL"]),
         ("string", '"one\ntwo"\n"x"', ["one\ntwo", "x"]),
         ("date", "2020-1-2", None),
@@ -60,16 +61,18 @@ def test_dialects_of_the_same_table(tmp_path: Path, key: TableKey) -> None:
         (b"", "is empty"),
         (b"a,b", "no rows"),
         (b"a,b\n", "no rows"),
-        (b"a,a\n1,2\n", "column a is there twice"),
+        (b"a,b,a\n1,2,3\n", "columns 1 and 3 have the same name"),
+        (b'a,""\n1,2\n', "column 2 has no name"),
+        (b"a,b\x00\n1,2\n", "binary data"),
         (b"a\n1\n", "column b is missing"),
         (b"a,b,c\n1,x,y\n", "column c is not declared"),
-        (b"a,b\n1,x\n2\n", "line 3 has 1 fields where the header has 2"),
-        (b"a,b\n1,x\n2,secret-value,z\n", "line 3 has 3 fields where the header has 2"),
-        (b'a,b\n1,"x\n\ny"\n\n2\n', "line 6 has 1 fields"),
+        (b"a,b\n1,x\n2\n", ":3  1 fields where the header has 2"),
+        (b"a,b\n1,x\n2,secret-value,z\n", ":3  3 fields where the header has 2"),
+        (b'a,b\n1,"x\n\ny"\n\n2\n', ":6  1 fields"),
         (b"a,b\nsecret-value,x\n", "column a holds a value that is no int"),
         (b'a,b\n1,x\n2,"secret-val', "ends within quotes"),
         (b'a,b\n1,x\n2,"secret-value\n', "ends within quotes"),
-        (b"a,b\n1,secret-value\xff\n", "column b"),
+        (b"a,b\n1,secret-value\xff\n", "column b holds text that is not UTF-8"),
         (b"\xff\xfea\x00,\x00b\x00\n", "header is not UTF-8"),
         (b'"a\nb",b\n1,x\n', "header cannot be read"),
     ],
@@ -95,7 +98,7 @@ def test_a_quoted_last_value_is_no_open_quote(tmp_path: Path, key: TableKey) -> 
 def test_a_line_of_huge_length_is_refused(
     content: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: TableKey
 ) -> None:
-    monkeypatch.setattr(csv_source, "MAX_LINE", 1000)
+    monkeypatch.setattr(data_file, "MAX_LINE", 1000)
     with pytest.raises(InvalidInput, match="longer than"):
         root(tmp_path / "t", content, key, a="string")
 
@@ -109,8 +112,8 @@ def test_a_csv_without_declared_types_is_refused(tmp_path: Path, key: TableKey) 
 def test_a_fault_late_in_a_long_file_names_its_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: TableKey
 ) -> None:
-    monkeypatch.setattr(csv_source, "MAX_LINE", 1000)
-    with pytest.raises(InvalidInput, match="line 3002 has 1 fields"):
+    monkeypatch.setattr(data_file, "MAX_LINE", 1000)
+    with pytest.raises(InvalidInput, match=":3002  1 fields"):
         root(tmp_path / "t", "a,b\n" + "1,2\n" * 3000 + "3\n", key, a="int", b="int")
     with pytest.raises(InvalidInput, match="column b holds a value that is no int, in row"):
         root(tmp_path / "t", "a,b\n" + "1,2\n" * 3000 + "3,x\n", key, a="int", b="int")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
+import pyarrow
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tallystick.errors import InvalidInput, PolicyError
+from tallystick.fingerprint import data_file
 from tallystick.policy import load_policy, new_policy
+from tallystick.policy.profile import SMALL_CELL
 from tallystick.steps.tables import read_table, unparsed
 
 ANSWERS = (
@@ -49,7 +55,8 @@ def test_edited_it_loads_and_reads_the_file_without_loss(tmp_path: Path) -> None
     assert [column.type for column in policy.columns] == [
         "string", "float", "string", "string", "bool", "date", "timestamp", "int",
     ]  # fmt: skip
-    assert (policy.column("score").min, policy.column("score").max) == (-3.0, 2.5)
+    assert (policy.column("score").min, policy.column("score").max) == (-5.0, 5.0)
+    assert (policy.column("day").min, policy.column("day").max) == ("2020-01-01", "2029-12-31")
     assert policy.column("left").nullable
     assert not policy.column("score").nullable
     assert policy.role(policy.column("id")) == "excluded"
@@ -73,12 +80,75 @@ def test_other_delimiters_and_parquet_are_understood(tmp_path: Path) -> None:
     assert read_table(tmp_path / "d.parquet", policy).to_pydict() == table.to_pydict()
 
 
-def test_few_repeated_words_become_values_and_near_unique_text_does_not(tmp_path: Path) -> None:
-    rows = "\n".join(f"{i},{'no' if i % 2 else 'yes'},note {i % 9}" for i in range(20))
-    (tmp_path / "d.csv").write_text(f"score,smoker,note\n{rows}\n")
-    text = new_policy(tmp_path / "d.csv")
-    assert 'values: ["no", "yes"]' in text
-    assert "note 3" not in text
+def drafted(tmp_path: Path, content: str) -> str:
+    (tmp_path / "d.csv").write_text(content)
+    return new_policy(tmp_path / "d.csv")
+
+
+@pytest.mark.parametrize(("rows", "listed"), [(SMALL_CELL, True), (SMALL_CELL - 1, False)])
+def test_words_are_listed_only_where_enough_rows_have_each(tmp_path: Path, rows: int, listed: bool) -> None:
+    body = "yes,1\n" * 40 + "never,2\n" * rows
+    assert ('values: ["never", "yes"]' in drafted(tmp_path, f"smoker,score\n{body}")) == listed
+
+
+def test_a_word_of_few_rows_is_nowhere_in_the_policy(tmp_path: Path) -> None:
+    rows = "\n".join(f"{i},note {i % 9}" for i in range(20))
+    assert "note 3" not in drafted(tmp_path, f"score,note\n{rows}\n")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.one_of(st.integers(-(10**12), 10**12), st.decimals(-1000, 1000, places=3)), min_size=1, max_size=10
+    )
+)
+def test_no_extreme_of_few_rows_is_a_bound_and_all_values_lie_within(
+    tmp_path: Path, values: list[int | Decimal]
+) -> None:
+    path = tmp_path / "p.yaml"
+    rows = "".join(f"{value:f},1\n" for value in map(Decimal, values))
+    path.write_text(edited(drafted(tmp_path, f"score,x\n{rows}")))
+    column = load_policy(path).column("score")
+    low, high = Decimal(str(column.min)), Decimal(str(column.max))
+    assert low <= min(values)
+    assert max(values) <= high
+    assert not {low, high} & set(values) - {Decimal(0)}
+    for bound in (low, high):
+        assert bound.normalize().as_tuple().digits in ((0,), (1,), (2,), (5,))
+
+
+def test_an_extreme_that_many_rows_share_may_be_a_bound(tmp_path: Path) -> None:
+    assert "min: 0, max: 1}" in drafted(tmp_path, "a,flag\n" + "x,0\nx,1\n" * SMALL_CELL)
+    assert "min: 0, max: 2}" in drafted(tmp_path, "a,flag\n" + "x,0\n" * 30 + "x,1\n" * 10)
+
+
+def test_a_value_of_another_kind_in_a_later_batch_changes_the_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_file, "MAX_LINE", 200)
+    whole, mixed = "1,a\n" * 200, "1,a\n" * 200 + "NA,a\n" + "1.5,a\n" * 200
+    assert '{name: "n", type: int' in drafted(tmp_path, f"n,b\n{whole}")
+    text = drafted(tmp_path, f"n,b\n{mixed}")
+    assert '{name: "n", type: float' in text
+    assert 'null: ["", "NA"]' in text
+    assert '{name: "n", type: string, values: ["1", "x"]}' in drafted(
+        tmp_path, f"n,b\n{whole}" + "x,a\n" * 99
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["[a].csv", "*.csv", "?.csv", "{a,b}.csv", "a.csv.gz", "file:x.csv", "x=1.csv"]
+)
+def test_a_name_is_taken_literally(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.csv").write_text("other,columns\n1,2\n")
+    (tmp_path / name).write_text("n,b\n1,2\n")
+    assert '{name: "n"' in new_policy(tmp_path / name)
+
+
+def test_a_name_with_signs_of_a_pattern_names_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("n,b\n1,2\n")
+    with pytest.raises(InvalidInput, match="No such file"):
+        new_policy(tmp_path / "*.csv")
 
 
 @pytest.mark.parametrize("content", ["", "a,b\n", "a,b\n1,2\n3\n4,5,6,7\n"])
@@ -86,3 +156,15 @@ def test_a_file_without_rows_or_form_is_refused(tmp_path: Path, content: str) ->
     (tmp_path / "d.csv").write_text(content)
     with pytest.raises(InvalidInput):
         new_policy(tmp_path / "d.csv")
+
+
+def test_a_line_without_end_is_refused_before_memory_grows(tmp_path: Path) -> None:
+    path = tmp_path / "long.csv"
+    for head in (b"", b"a,b\n1,2\n", b'a,b\n1,"'):
+        with path.open("wb") as file:
+            file.write(head)
+            file.truncate(3 << 30)  # of zeros, which take no room on the disk
+        start = pyarrow.total_allocated_bytes()
+        with pytest.raises(InvalidInput, match=r"longer than 8 MiB|binary data"):
+            new_policy(path)
+        assert pyarrow.default_memory_pool().max_memory() - start < 100 << 20

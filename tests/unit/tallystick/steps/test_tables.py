@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -12,7 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tallystick.errors import InvalidInput, PolicyError
-from tallystick.steps.tables import check_keys, read_table, unparsed
+from tallystick.fingerprint import data_file, sources
+from tallystick.fingerprint.keys import DatasetKey, TableKey
+from tallystick.fingerprint.sources import Source
+from tallystick.fingerprint.tables import fingerprint_table
+from tallystick.steps.tables import Rows, read_table, unparsed
 
 COLUMNS = (
     "{name: ok, type: bool}",
@@ -22,6 +28,11 @@ COLUMNS = (
 )
 HEADER = "cost,n,ok,day,at,note\n"
 GOOD = "1.5,3,true,2020-02-29,2020-01-01T10:00:00+02:00,a\n"
+
+
+@pytest.fixture
+def key() -> TableKey:
+    return DatasetKey("0" * 16, "t", bytes(32)).table_key(bytes(32))
 
 
 def test_types_are_the_policys_and_columns_in_its_order(make_policy, write) -> None:
@@ -60,7 +71,8 @@ def test_null_is_spelled_as_the_policy_says(make_policy, write) -> None:
         ("1,2\n3\n", r"csv:3  1 fields where the header has 2"),
         ("1,2\n3,4,5\n", r"csv:3  3 fields where the header has 2"),
         ("", "no rows"),
-        ('1,"2\n' + "x" * (1 << 21), "more than 1 MiB|not a CSV"),
+        ('1,"2\n' + "x" * (17 << 20), "longer than 8 MiB"),
+        ('1,2\n3,"4', "ends within quotes"),
     ],
 )
 def test_a_broken_table_is_refused_with_the_line(make_policy, write, rows: str, says: str) -> None:
@@ -100,9 +112,10 @@ def test_a_key_without_a_value_is_refused_and_one_with_values_is_not(make_policy
     policy = make_policy("{name: key, type: float, unique: true, class: excluded}")
     path = write("cost,n,key\n1,1,1\n1,1,NaN\n")
     with pytest.raises(InvalidInput, match='"key" tells rows apart, but has no value in data row 2'):
-        check_keys(read_table(path, policy), policy, path)
-    path = write("cost,n,key\n1,1,1\n1,1,2\n")
-    assert check_keys(read_table(path, policy), policy, path) is None
+        read_table(path, policy)
+    assert read_table(write("cost,n,key\n1,1,1\n1,1,2\n"), policy).num_rows == 2
+    # A value that is no key at all is for the validation to tell.
+    assert unparsed(read_table(write("cost,n,key\n1,1,1\n1,1,x\n1,1,\n"), policy)) == {"key": 1}
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -127,3 +140,90 @@ def test_a_bad_neighbour_never_changes_what_a_value_is_read_as(make_policy, writ
         alone = read_table(write(f"cost,n\n1,{text}\n"), policy)
         beside = read_table(write(f"cost,n\n1,{text}\n1,not a number\n"), policy)
         assert alone["n"][0].as_py() == beside["n"][0].as_py()
+
+
+TEXTS = {
+    "cost": ["1.5", " 2", "-0.0", "inf", "nan", "1e3", "+5"],
+    "n": ["1", "-7", "0x1F", "9223372036854775807"],
+    "ok": ["true", "FALSE", "1", "0"],
+    "day": ["2020-02-29", "1969-12-31"],
+    "at": ["2020-01-01", "2020-01-01T10:00:00Z", "2020-01-01 10:00:00.5", "2020-01-01T10:00:00-05:00"],
+    "note": ["a", '"a,b"', '"a ""q"" b"', '"x\ny"', "é", " x "],
+}
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_file, "MAX_LINE", 300)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_under_a_policy_or_a_schema_as_a_stream_or_whole_a_file_has_one_root(
+    make_policy, write, small_blocks, key, data
+) -> None:
+    policy = make_policy(*COLUMNS)
+    row = st.fixed_dictionaries({name: st.sampled_from(["", *texts]) for name, texts in TEXTS.items()})
+    rows = data.draw(st.lists(row, min_size=1, max_size=40))
+    lines = [TEXTS, *([row[name] for name in TEXTS] for row in rows)]
+    path = write("".join(",".join(line) + "\n" for line in lines))
+    streamed = fingerprint_table(Rows(path, policy).source(), key)
+    assert streamed.rows == len(rows)
+    assert streamed == fingerprint_table(read_table(path, policy), key)
+    schema = {column.name: column.type for column in policy.columns}
+    under_schema = fingerprint_table(path, key, schema=schema)
+    assert sorted(under_schema.columns) == sorted(streamed.columns)
+    whole = read_table(path, policy).select([name for name, _ in under_schema.columns])
+    assert under_schema == fingerprint_table(whole, key)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.sampled_from(TEXTS["cost"]), min_size=20, max_size=120),
+    st.sets(st.integers(0, 119), min_size=1, max_size=4),
+)
+def test_a_bad_value_is_null_and_all_others_stay_wherever_a_block_ends(
+    make_policy, write, small_blocks, texts: list[str], bad: set[int]
+) -> None:
+    policy = make_policy("{name: note, type: string, nullable: true}")
+
+    def table(wrong: str) -> pa.Table:
+        lines = (wrong if at in bad else text for at, text in enumerate(texts))
+        return read_table(write("cost,n,note\n" + "".join(f"{text},1,x\n" for text in lines)), policy)
+
+    with_bad, with_null = table("bad"), table("")
+    assert unparsed(with_bad).get("cost", 0) == sum(at < len(texts) for at in bad)
+    assert unparsed(with_null) == {}
+    assert str(with_bad.to_pydict()) == str(with_null.to_pydict())
+
+
+def test_a_stream_is_read_no_further_ahead_than_its_hashes_need(
+    make_policy, write, small_blocks, key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "CHUNK", 64)
+    source = Rows(write("cost,n\n" + "1.5,3\n" * 6400), make_policy()).source()
+    read, hashed, furthest = 0, 0, 0
+
+    def counted() -> Iterator[pa.Table]:
+        nonlocal read, furthest
+        for chunk in source.chunks:
+            read += chunk.num_rows
+            furthest = max(furthest, read - hashed)
+            yield chunk
+
+    def told(rows: int) -> None:
+        nonlocal hashed
+        hashed = rows
+
+    found = fingerprint_table(Source(source.columns, counted(), source.rows_guess), key, progress=told)
+    assert found.rows == hashed == 6400
+    assert furthest <= 64 * (min(os.cpu_count() or 1, 8) + 2)
+
+
+@pytest.mark.parametrize("name", ["[d].csv", "*.csv", "?.csv", "d.csv.gz"])
+def test_a_name_is_taken_literally(make_policy, tmp_path: Path, name: str) -> None:
+    (tmp_path / "d.csv").write_text("cost,n\n9,9\n9,9\n")
+    (tmp_path / name).write_text("cost,n\n1,2\n")
+    assert read_table(tmp_path / name, make_policy()).to_pylist() == [{"cost": 1.0, "n": 2}]
+    pyarrow.parquet.write_table(pa.table({"cost": [3.0], "n": [4]}), pa.OSFile(str(tmp_path / name), "wb"))
+    assert read_table(tmp_path / name, make_policy()).to_pylist() == [{"cost": 3.0, "n": 4}]
