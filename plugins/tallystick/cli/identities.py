@@ -48,15 +48,19 @@ def _renew(arguments: argparse.Namespace, settings: Settings, screen: Screen) ->
     from tallystick.home.identities import renew
 
     certified = renew(settings, arguments.msp or settings.msp_id, arguments.user)
-    screen.line("The old key is deleted. What it signed stays valid; its certificate is kept in former/.")
-    return _told("Renewed", certified, screen)
+    return _told(
+        "Renewed",
+        certified,
+        screen,
+        "The old key is deleted. What it signed stays valid; revoking reaches it.",
+    )
 
 
-def _told(done: str, certified: Certified, screen: Screen) -> int:
+def _told(done: str, certified: Certified, screen: Screen, more: str = "") -> int:
     roles = ", ".join(certified.roles) or "none"
     screen.line(f"{done}: {certified.user} of {certified.msp_id}, roles: {roles}.")
-    screen.line(f"The certificate is valid until {certified.until:%Y-%m-%d %H:%M} UTC.")
-    screen.next((f"TALLYSTICK_USER={certified.user} tally status", "signs as this user"))
+    screen.line(f"The certificate is valid until {certified.until:%Y-%m-%d %H:%M} UTC. {more}".rstrip())
+    screen.next((f"export TALLYSTICK_USER={certified.user}", "lets commands sign as this user"))
     screen.result(
         {
             "msp": certified.msp_id,
