@@ -74,13 +74,14 @@ def _prove_row(arguments: argparse.Namespace, settings: Settings, screen: Screen
     from tallystick.clients.provenance import Reference
     from tallystick.files import write_atomic
     from tallystick.fingerprint.row_proof import prove_row
+    from tallystick.reports.checked import find_checked
     from tallystick.reports.summary import title
     from tallystick.steps.opening import open_dataset
 
     if arguments.row < 0:
         raise InvalidInput("a row's number counts from 0")
-    with open_records(settings, screen) as (_, index):
-        record = index.find(arguments.id)
+    with open_records(settings, screen) as (ledger, index):
+        record, _ = find_checked(ledger, index, arguments.id)
     if record.kind != "dataset":
         raise InvalidInput(f"{title(record.id)} is no dataset", hint="See them: tally log --kind dataset")
     with wiring.open_workspace(settings) as workspace, screen.busy("reading the table"):

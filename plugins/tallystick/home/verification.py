@@ -132,7 +132,7 @@ def _index(settings: Settings, progress: Callable[[str, int, int], None] | None)
         return [Subject("index", settings.index.name, status, error.message)]
     if differences is None:
         return []
-    wrong = [f"{count:,} of {table}" for table, count in differences.items() if count]
+    wrong = [f"{count:,} in {table}" for table, count in differences.items() if count]
     if not wrong:
         return [Subject("index", settings.index.name, VERIFIED)]
     detail = f"rows that are not what the ledger gives: {', '.join(wrong)}; `tally rebuild` makes it again"

@@ -66,7 +66,7 @@ def test_the_read_index_is_held_against_the_ledger(tmp_path):
     report = verification.verify_home(settings)
     (subject,) = [subject for subject in report.subjects if subject.kind == "index"]
     assert (subject.status, report.exit_code) == ("CHANGED", 1)
-    assert "1 of records" in subject.detail
+    assert "1 in records" in subject.detail
     assert noted(settings)["subjects"] == report.value()["subjects"]
     verification.verify_home(settings, only="charter/1")
     settings.index.write_bytes(b"damaged" * 1000)
