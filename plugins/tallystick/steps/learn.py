@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ LIGHTGBM: Final = "lightgbm-text"
 SKOPS: Final = "skops"
 #: Fixed, so that a machine with more cores trains the same model.
 THREADS: Final = 2
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
 _ROUNDS: Final = ("n_estimators", "num_iterations", "num_boost_round")
 
 
@@ -72,12 +74,19 @@ def _lightgbm(policy: DatasetPolicy, frame: pd.DataFrame, target: Floats, classe
         "force_row_wise": True,
         "verbosity": -1,
     }
-    booster = lightgbm.train(params, lightgbm.Dataset(frame, target), rounds[0] if rounds else 100)
+    named = frame.set_axis(_lightgbm_names(list(frame.columns)), axis="columns")
+    booster = lightgbm.train(params, lightgbm.Dataset(named, target), rounds[0] if rounds else 100)
 
     def predict(rows: pd.DataFrame) -> Floats:
         return _columns(np.asarray(booster.predict(rows), np.float64), classes)
 
     return Model("model.lgb", LIGHTGBM, booster.model_to_string().encode(), (), predict)
+
+
+def _lightgbm_names(names: list[str]) -> list[str]:
+    """The names, or numbers for all where LightGBM would refuse or rewrite one. It predicts by position."""
+    plain = all(_PLAIN_NAME.fullmatch(name) for name in names)
+    return names if plain else [f"column_{position}" for position in range(1, len(names) + 1)]
 
 
 def _objective(classes: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import lightgbm
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tallystick.errors import InvalidInput
 from tallystick.policy import DatasetPolicy
 from tallystick.steps.execution import execute
+from tallystick.steps.features import feature_frame
 from tallystick.steps.learn import LIGHTGBM, SKOPS
 from tallystick.steps.model_folder import write_model_folder
 from tallystick.steps.split import split
@@ -137,3 +139,23 @@ def test_the_folder_is_the_same_bytes_twice_and_names_its_signature(
     assert first == {path.name: path.read_bytes() for path in (tmp_path / "two").iterdir()}
     assert sorted(first) == ["MLmodel", done.model.name, "python_env.yaml", "requirements.txt"]
     assert b'"name": "site"' in first["MLmodel"].replace(b"\n    ", b" ")
+
+
+@pytest.mark.parametrize("algorithm", ["lightgbm", "hist_gradient_boosting", "linear"])
+def test_a_column_may_have_any_name(algorithm: str) -> None:
+    odd = {"a": 'a[0]{"x": 1}, b', "flag": "the flag", "site": "the_flag"}
+    plain, table = made_policy("regression", algorithm, "float"), made_table("float")
+    renamed = [
+        {**column, "name": odd.get(str(column["name"]), column["name"])} for column in columns("float")
+    ]
+    task = {"kind": "regression", "target": "y", "group": odd["site"]}
+    model = {"algorithm": algorithm, "params": FEW.get(algorithm, {}), "seed": 3}
+    policy = DatasetPolicy.model_validate({**BASE, "task": task, "model": model, "columns": renamed})
+    named = table.rename_columns([odd.get(name, name) for name in table.column_names])
+    folds = split(table, plain)
+    done = execute(named, policy, folds)
+    assert np.array_equal(done.predictions, execute(table, plain, folds).predictions)
+    if algorithm == "lightgbm":
+        kept = lightgbm.Booster(model_str=done.model.data.decode())
+        rows = feature_frame(named, policy).iloc[folds[0].evaluation]
+        assert np.array_equal(kept.predict(rows), np.ravel(done.predictions))
