@@ -176,9 +176,10 @@ def _fold_params(plan: Plan) -> dict[str, str]:
     if len(plan.folds) == 1:
         return {}
     (_, training), (_, evaluation) = plan.parts[-1]
+    last = len(plan.folds)
     return {
-        "folds": str(len(plan.folds)),
-        "registered_model": f"of fold {len(plan.folds)}, the last: not trained on any later row",
+        "folds": str(last),
+        "registered_model": f"fold {last} of {last}, the last; not refitted on the rows it was judged on",
         "registered_model.training_rows": str(training),
         "registered_model.evaluation_rows": str(evaluation),
     }

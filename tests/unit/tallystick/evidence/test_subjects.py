@@ -6,7 +6,7 @@ import pytest
 from support import ledgers
 from support.cases import bad
 
-from tallystick.errors import InvalidInput
+from tallystick.errors import InvalidInput, Unreachable
 from tallystick.evidence.runs import TrackedRuns
 from tallystick.evidence.subjects import OffChain
 from tallystick.evidence.training import differences
@@ -115,3 +115,27 @@ def test_differences_are_told_both_ways():
     ]
     nan = float("nan")
     assert list(differences("metric", {"a": nan}, {"a": nan})) == []
+
+
+def test_an_intent_without_a_run_is_listed_though_its_dataset_is_erased(host):
+    data, _ = declare(host)
+    host.submit("retire", ledgers.retirement(data, "erased"))
+    intent = of(look(host, NOTHING_TRACKED), "intent")
+    assert intent.status == "ABANDONED"
+    assert intent.detail.endswith(f"with {data['id']}, as a retirement record says")
+
+
+def test_a_server_that_does_not_answer_is_asked_once():
+    asked = []
+
+    def away(*arguments):
+        asked.append(arguments)
+        raise Unreachable("nobody answers")
+
+    runs = TrackedRuns(away, away)
+    for _ in range(2):
+        with pytest.raises(Unreachable):
+            runs.run("1")
+        with pytest.raises(Unreachable):
+            runs.run_ids("origin", ())
+    assert len(asked) == 1
