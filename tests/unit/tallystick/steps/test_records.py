@@ -15,7 +15,7 @@ from tallystick import wiring
 from tallystick.clients.provenance import Recorded, Reference, Request
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
 from tallystick.identity import load_user
-from tallystick.ledger.port import Call
+from tallystick.ledger.port import Call, LoggedBlock
 from tallystick.reports.index import IndexedRecords, open_index
 from tallystick.steps.records import find_record, find_records
 from tallystick.steps.workspace import Workspace
@@ -112,3 +112,22 @@ def test_another_record_under_an_id_is_refused(
         index.connection.execute("UPDATE records SET id = 'dataset/claims/1' WHERE id = 'dataset/claims/2'")
     with pytest.raises(NotAsRecorded, match="it is another record"):
         find_record(dataclasses.replace(w, records=IndexedRecords(forged, w.ledger)), "dataset/claims/1")
+
+
+def test_a_look_up_reads_no_block_twice(
+    w: Workspace, registered: list[Recorded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_record(w, "dataset/claims/40")
+    register(w, 41)
+    read: list[int] = []
+    log = w.ledger.log
+
+    def counted(first: int = 0) -> Iterator[LoggedBlock]:
+        for block in log(first):
+            read.append(block.number)
+            yield block
+
+    monkeypatch.setattr(w.ledger, "log", counted)
+    for version in (41, 1, 40):
+        assert find_record(w, f"dataset/claims/{version}").body["version"] == version
+    assert read == [w.ledger.height - 1]
