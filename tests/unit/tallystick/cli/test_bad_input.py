@@ -128,7 +128,7 @@ def test_a_wrong_command_line_is_invalid_input(
         (["verify", "--since", "good.csv"], "cannot be read"),
         (["verify", "--trust", "good.csv"], "trust policy"),
         (["verify", "--since", "nosuch.txt"], "nosuch.txt"),
-        (["revoke", "nobody"], "cert.pem is missing"),
+        (["revoke", "nobody"], "no user nobody"),
         (["reproduce", "charter/1"], "neither a run nor a model"),
     ],
 )
@@ -181,7 +181,7 @@ def test_a_key_that_others_can_read_is_refused(
     empty_home: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     empty_home.log_key.chmod(0o644)
-    check(capsys, ["log"], 2, "log.pem can be read by others", "chmod 600")
+    check(capsys, ["revoke", "pipeline"], 3, "log.pem can be read by others", "chmod 600")
 
 
 def test_a_home_that_cannot_be_written(
