@@ -10,7 +10,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from dashboards.page import text
+from dashboards.page import command, text
 from tallystick.reports.queries import Edge, reduced
 from tallystick.reports.summary import title
 
@@ -32,7 +32,8 @@ def lineage_picture(record_id: str, edges: Sequence[Edge]) -> str:
     lines = "".join(_line(places[edge.target], places[edge.source]) for edge in shown)
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">{lines}</svg>'
     boxes = "".join(_box(node, *places[node], here=node == record_id) for node in drawn)
-    more = f'<p class="soft">and {left:,} more: <code>tally show</code> lists them</p>' if left > 0 else ""
+    shown_by = command(f"tally show {record_id}")
+    more = f'<p class="soft">and {left:,} more: {shown_by} lists them</p>' if left > 0 else ""
     return (
         f'<div class="lineage" role="img" aria-label="Lineage" style="height:{height}px">'
         f'<img alt="" width="{width}" height="{height}"'

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from urllib.parse import quote
 
+from tallystick.cli.typed import typed
 from tallystick.errors import CouldNotCheck, NotAsRecorded, TallystickError
 
 STYLE = """<style>
@@ -59,6 +60,11 @@ def link(record_id: str, shown: str) -> str:
     return f'<a href="?record={quote(record_id, safe="")}" target="_self">{text(shown)}</a>'
 
 
+def command(typed_as: str) -> str:
+    """A command as it must be typed on this machine."""
+    return f"<code>{text(typed(typed_as))}</code>"
+
+
 def block(*parts: str) -> str:
     """A block of our own style around HTML parts."""
     return f'<div class="t">{"".join(parts)}</div>'
@@ -99,13 +105,13 @@ def word(state: str) -> str:
 def failure(error: TallystickError) -> str:
     """A whole page's answer where the record cannot be read."""
     if isinstance(error, NotAsRecorded):
-        return card("Is the record intact?", "bad", "No", [text(error.message), text(error.hint)])
+        return card("Is the record intact?", "bad", "No", [text(error.message), text(typed(error.hint))])
     missing = isinstance(error, CouldNotCheck) and "no ledger" in error.message
     answer = "There is no ledger here yet" if missing else "It cannot be read now"
-    advice = "Make one with <code>make demo</code>, or with <code>tally init</code> for your own."
+    advice = f"Make one with {command('tally demo')}, or with {command('tally init')} for your own."
     return card(
         "Is the record intact?",
         "open",
         answer,
-        [text(error.message), advice if missing else text(error.hint)],
+        [text(error.message), advice if missing else text(typed(error.hint))],
     )

@@ -7,8 +7,9 @@ from typing import Any
 import streamlit as st
 
 from dashboards import page
-from dashboards.facts import Facts, read_facts, read_lineage
+from dashboards.facts import Facts, read_facts, read_lineage, read_versions
 from dashboards.lineage import lineage_picture
+from tallystick.cli.home import not_verified
 from tallystick.cli.screen import utc
 from tallystick.evidence.report import EXIT_CODES
 from tallystick.home.verification import verify_home
@@ -46,17 +47,18 @@ def render(settings: Settings) -> None:
 def _intact(facts: Facts) -> str:
     question, kept = "Is the record intact?", facts.verification
     if kept is None:
-        advice = "Press <b>Verify now</b>, or type <code>tally verify</code>."
+        advice = f"Press <b>Verify now</b>, or type {page.command('tally verify')}."
         return page.card(question, "open", "Not verified yet", [advice])
     wrong = _not_as_recorded(kept)
     total = count(len(kept["subjects"]), "subject")
-    behind = facts.height - 1 - kept["block"]
-    since = f", {count(behind, 'block')} written since" if behind > 0 else ""
-    upto = f"Up to block {kept['block']:,}, {page.text(kept['time'])}{since}."
+    behind = kept["behind"]
+    since = f" {not_verified(behind)}." if behind else ""
+    upto = f"Up to block {kept['block']:,}, {page.text(kept['time'])}.{since}"
+    note = f"<span class='soft'>A note of the last check, not proof: {page.command('tally verify')}</span>"
     if wrong:
         named = [f"{_subject(each)} — {page.text(each['detail'])}" for each in wrong[:_MOST_NAMED]]
         more = (
-            [f"and {len(wrong) - _MOST_NAMED:,} more: <code>tally verify</code>"]
+            [f"and {len(wrong) - _MOST_NAMED:,} more: {page.command('tally verify')}"]
             if wrong[_MOST_NAMED:]
             else []
         )
@@ -72,9 +74,12 @@ def _intact(facts: Facts) -> str:
         "Witnessed: held against a head that somebody else keeps."
         if kept["witnessed"]
         else "<b class='open'>NOT witnessed</b>: consistent and signed by the operator, but held against"
-        " nobody else's checkpoint. <code>tally checkpoint --out DIR</code> writes one to give away."
+        f" nobody else's checkpoint. {page.command('tally checkpoint --out .')} writes one to give away."
     )
-    return page.card(question, "good", f"Yes: {total} verified", [upto, witnessed])
+    if behind:
+        answer = f"Verified up to block {kept['block']:,}; {not_verified(behind)}"
+        return page.card(question, "open", answer, [page.text(kept["time"]), witnessed, note])
+    return page.card(question, "good", f"Yes: {total} verified", [upto, witnessed, note])
 
 
 def _alarms(facts: Facts) -> str:
@@ -96,8 +101,9 @@ def _alarms(facts: Facts) -> str:
         if facts.refusal
         else "No transaction was ever refused here."
     )
-    if facts.verification is None:
-        return page.card(question, "open", "Nothing known, nothing verified", [refused])
+    if facts.verification is None or facts.verification["behind"]:
+        unknown = "nothing verified" if facts.verification is None else "not all verified"
+        return page.card(question, "open", f"Nothing known, {unknown}", [refused])
     return page.card(
         question,
         "good",
@@ -120,7 +126,10 @@ def _pipelines(facts: Facts) -> str:
         )
         for record in facts.pipelines
     ]
-    empty = "No pipeline has run yet. <code>make demo</code> runs two, <code>tally run</code> one of yours."
+    empty = (
+        f"No pipeline has run yet. {page.command('tally demo')} runs two,"
+        f" {page.command('tally run --help')} says how to run one of yours."
+    )
     return page.table("What ran", rows, empty)
 
 
@@ -136,15 +145,21 @@ def _lineage(settings: Settings, facts: Facts) -> None:
     if not facts.datasets:
         st.html(
             page.table(
-                "Lineage", [], "No dataset is registered yet. <code>tally policy new</code> begins one."
+                "Lineage",
+                [],
+                f"No dataset is registered yet. {page.command('tally policy new --data FILE')} begins one.",
             )
         )
         return
-    label, choice = st.columns([1, 9], vertical_alignment="center")
+    label, choice, version, _ = st.columns([1, 2, 2, 5], vertical_alignment="center")
     label.html(page.block("<h2>Lineage of</h2>"))
     with choice:
-        name = st.selectbox("Lineage of", facts.datasets, label_visibility="collapsed", width=260)
-    record, edges = read_lineage(settings, f"dataset/{name}")
+        name = st.selectbox("Lineage of", facts.datasets, label_visibility="collapsed")
+    with version:
+        chosen = st.selectbox(
+            "Version", read_versions(settings, name), format_func=title, label_visibility="collapsed"
+        )
+    record, edges = read_lineage(settings, chosen)
     st.html(page.block(lineage_picture(record.id, edges)))
 
 

@@ -9,12 +9,17 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from support.records import make_recorded_home
 
+from tallystick import wiring
+from tallystick.proof.checkpoint import parse_checkpoint
+from tallystick.proof.note import parse_note
 from tallystick.reports.verification import keep_verification
 from tallystick.settings import Settings
 
@@ -26,11 +31,18 @@ MARKUP = "![x](http://198.51.100.7/a.png) <img src=x onerror=\"document.title='p
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="no Chromium at /usr/bin/chromium")
 
 
+def keep(settings: Settings, report: dict[str, Any]) -> None:
+    """Note ``report`` as of the ledger as it stands."""
+    with closing(wiring.open_ledger(settings)) as ledger:
+        head, block = parse_checkpoint(parse_note(ledger.checkpoint()).text), ledger.height - 1
+    keep_verification(settings.home, report, block, head)
+
+
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     settings = make_recorded_home(tmp_path_factory.mktemp("dashboard"), source=MARKUP)
     subject = {"kind": "dataset", "id": "dataset/people/1", "status": "verified", "detail": ""}
-    keep_verification(settings.home, {"verified": True, "witnessed": False, "subjects": [subject]}, 8)
+    keep(settings, {"verified": True, "witnessed": False, "subjects": [subject]})
     return settings
 
 
@@ -108,7 +120,7 @@ def test_a_tampered_record_turns_the_first_answer_red(
     page: Page, url: str, settings: Settings, tmp_path: Path
 ) -> None:
     changed = {"kind": "run", "id": "1f0e" * 8, "status": "CHANGED", "detail": "metric mae"}
-    keep_verification(settings.home, {"verified": False, "witnessed": False, "subjects": [changed]}, 9)
+    keep(settings, {"verified": False, "witnessed": False, "subjects": [changed]})
     page.goto(url)
     answer = page.locator(".card.bad").first
     answer.wait_for(timeout=30_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ from support.records import RUN_ID, make_recorded_home
 
 from dashboards import page
 from dashboards.lineage import lineage_picture
+from tallystick import wiring
+from tallystick.clients.provenance import Reference, Request
+from tallystick.proof.checkpoint import parse_checkpoint
+from tallystick.proof.note import parse_note
 from tallystick.reports.queries import Edge
 from tallystick.reports.verification import keep_verification
 from tallystick.settings import Settings
@@ -38,17 +43,34 @@ def shown(record: str = "", *, click: str = "") -> str:
     return "\n".join([*bodies, *(code.value for code in app.code)])
 
 
+def drawn(app: AppTest) -> str:
+    """All the HTML of a page that was run."""
+    return "\n".join(element.proto.body for element in app.get("html"))
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     settings_of(tmp_path, monkeypatch)
     return make_recorded_home(tmp_path, source=MARKUP)
 
 
+def keep(settings: Settings, *statuses: str) -> None:
+    """Note a verification of the ledger as it stands, with a subject of each status."""
+    with closing(wiring.open_ledger(settings)) as ledger:
+        head, block = parse_checkpoint(parse_note(ledger.checkpoint()).text), ledger.height - 1
+    subjects = [
+        {"kind": "run", "id": f"run/{RUN_ID}", "status": each, "detail": "metric <mae>"} for each in statuses
+    ]
+    subjects.append({"kind": "ledger", "id": head.origin, "status": "verified", "detail": ""})
+    report = {"verified": set(statuses) <= {"verified"}, "witnessed": False, "subjects": subjects}
+    keep_verification(settings.home, report, block, head)
+
+
 def test_a_home_without_a_ledger_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings_of(tmp_path, monkeypatch)
     out = shown()
     assert "There is no ledger here yet" in out
-    assert "make demo" in out
+    assert "tally demo<" in out
 
 
 def test_an_empty_ledger_says_what_to_do_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,22 +103,80 @@ def test_the_first_page_shows_what_ran_and_the_lineage(home: Settings) -> None:
 
 
 def test_a_changed_subject_turns_the_first_answer_red_and_is_named(home: Settings) -> None:
-    subject = {"kind": "run", "id": f"run/{RUN_ID}", "status": "CHANGED", "detail": "metric <mae>"}
-    report = {"verified": False, "witnessed": False, "subjects": [subject]}
-    keep_verification(home.home, report, 8)
+    keep(home, "CHANGED")
     out = shown()
-    assert "No: 1 of 1 subject is not as recorded" in out
+    assert "No: 1 of 2 subjects is not as recorded" in out
     assert 'class="card bad"' in out
     assert "1f0e1f0e1f0e" in out
     assert "metric &lt;mae&gt;" in out
 
 
 def test_what_could_not_be_checked_is_not_called_verified(home: Settings) -> None:
-    subject = {"kind": "dataset", "id": "dataset/people/1", "status": "cannot check", "detail": ""}
-    keep_verification(home.home, {"verified": False, "witnessed": False, "subjects": [subject]}, 8)
+    keep(home, "cannot check")
     out = shown()
-    assert "Not settled: 1 of 1 subject" in out
+    assert "Not settled: 1 of 2 subjects" in out
     assert "Yes:" not in out
+
+
+def test_blocks_since_the_last_verification_are_said_to_be_unverified_and_turn_it_amber(
+    home: Settings,
+) -> None:
+    keep(home, "verified")
+    assert "Yes: 2 subjects verified" in shown()
+    with wiring.open_workspace(home) as w:
+        dataset = w.provenance.read("dataset/people/1")["facts"]["digest"]
+        w.provenance.record_use(
+            Request("use"), dataset=Reference("dataset/people/1", dataset), purpose="a check of quality"
+        )
+    out = shown()
+    assert "Verified up to block 8; 1 block since is NOT verified" in out
+    assert 'class="card good"' not in out
+    (home.home / "verification.json").write_text(
+        (home.home / "verification.json").read_text().replace('"size": ', '"size": 1')
+    )
+    assert "Not verified yet" in shown()
+
+
+def test_a_records_page_says_what_the_last_verification_made_of_it(home: Settings) -> None:
+    assert "not verified yet" in shown(f"run/{RUN_ID}")
+    keep(home, "CHANGED")
+    assert '<b class="bad">CHANGED</b> by the check noted' in shown(f"run/{RUN_ID}")
+    assert '<b class="good">verified</b> as a part of the ledger' in shown("charter/1")
+    with wiring.open_workspace(home) as w:
+        dataset = w.provenance.read("dataset/people/1")["facts"]["digest"]
+        w.provenance.record_use(
+            Request("use"), dataset=Reference("dataset/people/1", dataset), purpose="a check of quality"
+        )
+    assert "NOT verified</b>: it is not in the last check" in shown("use/use")
+
+
+def test_lineage_is_of_the_latest_version_unless_another_is_chosen(home: Settings) -> None:
+    with wiring.open_workspace(home) as w:
+        plain = {"sha256": "a" * 64}
+        table = {
+            "scheme": "tallystick-table-v1",
+            "root": "b" * 64,
+            "rows": 1,
+            "nonce": "c" * 64,
+            "key": "0" * 16,
+        }
+        w.provenance.register_dataset(
+            Request("second"),
+            name="people",
+            version=2,
+            files=[(plain, 5, False)],
+            table=table,
+            schema=plain,
+            source="made up",
+            licence="CC0",
+            policy=plain,
+        )
+    app = AppTest.from_file(str(APP), default_timeout=60).run()
+    assert app.selectbox[1].options == ["people v2", "people v1"]
+    assert 'aria-label="Lineage"' in drawn(app)
+    assert "model</small>risk v1" not in drawn(app)
+    app.selectbox[1].select("people v1").run()
+    assert "model</small>risk v1" in drawn(app)
 
 
 def test_a_failed_pipeline_is_an_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,7 +110,7 @@ def _show(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
         state = str(retirement.body["state"]).upper()
         facts.append((state, f"{utc(retirement.time_ms)}: {retirement.body['reason']}"))
     screen.table(facts, indent="  ")
-    _section(screen, "says", _flat(record.body))
+    _section(screen, "says", flat(record.body))
     _section(screen, "failed", failed)
     _section(screen, "history", _history_rows(history[:_HISTORY], record))
     if len(history) > _HISTORY:
@@ -194,16 +194,16 @@ def _section(screen: Screen, name: str, rows: Sequence[Sequence[str]]) -> None:
         screen.table(rows, indent="  ")
 
 
-def _flat(value: Any, path: str = "") -> list[tuple[str, str]]:
+def flat(value: Any, path: str = "") -> list[tuple[str, str]]:
     """A record's body as lines of field and value; references as the title of what they name."""
     from tallystick.reports.summary import short_id, title
 
     if isinstance(value, dict):
         if isinstance(value.get("id"), str) and isinstance(value.get("digest"), dict):
             return [(path, title(value["id"]))]
-        rows = [row for key, item in value.items() for row in _flat(item, f"{path}.{key}" if path else key)]
+        rows = [row for key, item in value.items() for row in flat(item, f"{path}.{key}" if path else key)]
     elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
-        rows = [row for number, item in enumerate(value, 1) for row in _flat(item, f"{path}.{number}")]
+        rows = [row for number, item in enumerate(value, 1) for row in flat(item, f"{path}.{number}")]
     elif isinstance(value, list):
         rows = [(path, ", ".join(str(item) for item in value) or "none")]
     elif isinstance(value, bool):

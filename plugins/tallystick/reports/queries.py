@@ -176,6 +176,14 @@ class Index:
         )
         return [row[0] for row in rows]
 
+    def versions(self, kind: str, name: str, limit: int = 200) -> list[str]:
+        """The ids of the versions of a dataset or a model, the latest first."""
+        rows = self.connection.execute(
+            "SELECT id FROM records WHERE kind = ? AND subject = ? ORDER BY leaf DESC LIMIT ?",
+            (kind, name, limit),
+        )
+        return [row[0] for row in rows]
+
     def _by_name(self, text: str, kinds: Sequence[str]) -> Record | None:
         kind, separator, name = text.partition("/")
         exact = self._records("FROM records WHERE rest = ? ORDER BY records.leaf DESC", [text], 8)

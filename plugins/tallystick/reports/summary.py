@@ -99,7 +99,7 @@ def _pipeline(body: dict[str, Any]) -> str:
 
 
 def _attestation(body: dict[str, Any]) -> str:
-    return f"{body['stream']}: {count(body['count'], 'record')}"
+    return f"{short_id(body['stream'])}: {count(body['count'], 'record')}"
 
 
 _SUMMARIES: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
