@@ -23,14 +23,17 @@ def audited_dags(
     *,
     policy: str | Path,
     source: str | Path | Writer,
+    parents: str = "",
+    transformation: str = "",
     schedule: Any = None,
     params: dict[str, Any] | None = None,
 ) -> tuple[DAG, DAG]:
     """The DAG that registers and checks a dataset, and the one that trains on it.
 
     ``policy`` is a path, or a file's name in policies/datasets; ``source`` is a path, or a callable that
-    writes the file into the folder it is given. Both paths are Airflow templates. ``schedule`` is the
-    first DAG's; a run of it goes on alone, one at a time, so that versions come in order.
+    writes the file into the folder it is given. ``parents`` (ids of datasets, separated by blanks) and
+    ``transformation`` (a path) say what it was made of. All are Airflow templates. ``schedule`` is the first
+    DAG's; a run of it goes on alone, one at a time, so that versions come in order.
     """
     asset = Asset(name=name, uri=f"tallystick://dataset/{name}")
     common: dict[str, Any] = {
@@ -41,7 +44,11 @@ def audited_dags(
     }
     with DAG(name, schedule=schedule, params=params, description=f"Check {name}", **common) as data:
         ingest = operators.TallystickIngestOperator(
-            task_id="ingest", source=source, policy=policy if "{{" in str(policy) else POLICIES / policy
+            task_id="ingest",
+            source=source,
+            policy=policy if "{{" in str(policy) else POLICIES / policy,
+            parents=parents,
+            transformation=transformation,
         )
         screen = operators.TallystickScreenOperator(task_id="screen", ingested=ingest.output)
         validate = operators.TallystickValidateOperator(task_id="validate", ingested=ingest.output)

@@ -7,5 +7,12 @@ audited_dags(
     "own_data",
     policy="{{ params.policy }}",
     source="{{ params.data }}",
-    params={"data": Param(type="string", title="CSV file"), "policy": Param(type="string", title="Policy")},
+    parents="{{ params.parents }}",
+    transformation="{{ params.transformation }}",
+    params={
+        "data": Param(type="string", title="CSV or Parquet file"),
+        "policy": Param(type="string", title="Policy"),
+        "parents": Param("", type="string", title="Ids of the datasets it was made of"),
+        "transformation": Param("", type="string", title="File that made it of them"),
+    },
 )

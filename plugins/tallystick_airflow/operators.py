@@ -72,12 +72,23 @@ class TallystickOperator(BaseOperator):
 
 class TallystickIngestOperator(TallystickOperator):
     """Registers a version of a dataset. ``source`` is a file's path (templated), or a callable that writes
-    the file into a folder below HOME/incoming, which is removed once the store has its copy."""
+    the file into a folder below HOME/incoming, which is removed once the store has its copy. ``parents`` are
+    ids of the datasets it was made of, separated by blanks, and ``transformation`` the file that made it."""
 
-    template_fields: Sequence[str] = ("path", "policy")
+    template_fields: Sequence[str] = ("path", "policy", "parents", "transformation")
 
-    def __init__(self, *, source: str | Path | Writer, policy: str | Path, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        source: str | Path | Writer,
+        policy: str | Path,
+        parents: str = "",
+        transformation: str = "",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self.parents = parents
+        self.transformation = transformation
         self.write = source if callable(source) else None
         self.path = "" if callable(source) else str(source)
         self.policy = str(policy)
@@ -85,9 +96,15 @@ class TallystickIngestOperator(TallystickOperator):
     def step(self, workspace: Workspace, requests: Requests, context: Context) -> Value:
         from tallystick.steps.incoming import incoming_folder
         from tallystick.steps.ingest import ingest
+        from tallystick.steps.records import find_record
 
         if self.write is None:
-            return ingest(workspace, requests, Path(self.path), Path(self.policy)).value()
+            parents = [find_record(workspace, each).reference for each in self.parents.split()]
+            made_by = Path(self.transformation) if self.transformation else None
+            source, policy = Path(self.path), Path(self.policy)
+            return ingest(
+                workspace, requests, source, policy, parents=parents, transformation=made_by
+            ).value()
         with incoming_folder(workspace.settings.home) as folder:
             source = self.write(folder)
             # The folder goes away: the store must have its copy, a reference would lead nowhere.

@@ -59,6 +59,7 @@ def _new(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> i
         raise InvalidInput(f"{path.parent} is not a directory", hint="Make it first.") from None
     left = sum(line.split("#")[0].count(EDIT_ME) for line in text.splitlines())
     screen.line(f"Wrote {path}. {left} lines say {EDIT_ME}: only a person knows what belongs there.")
+    screen.line("A policy is recorded and handed on: read its ranges and lists as what you publish.")
     screen.next(
         (f"tally policy check {path} --data {arguments.data}", "says what is still to be written"),
         (f"tally run --data {arguments.data} --policy {path}", "runs the audited pipeline"),
@@ -69,8 +70,10 @@ def _new(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> i
 
 def _check(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
     from tallystick.policy import check_columns, load_policy
+    from tallystick.steps.published import check_published
 
     policy = load_policy(arguments.policy)
+    check_published(policy)
     if arguments.data is not None:
         check_columns(policy, arguments.data)
     screen.line(f"{arguments.policy}: a good policy for {policy.name}, {len(policy.columns):,} columns.")

@@ -39,6 +39,19 @@ def add(adder: Adder) -> None:
     run = adder.command("run", _run, "run the audited pipeline on a file of yours")
     run.add_argument("--data", type=Path, required=True, help="a CSV or Parquet file")
     run.add_argument("--policy", type=Path, required=True, help="its policy (`tally policy new` writes one)")
+    run.add_argument(
+        "--parent",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="a dataset it was made of, such as dataset/NAME/1 (may be given again)",
+    )
+    run.add_argument(
+        "--transformation",
+        type=Path,
+        metavar="FILE",
+        help="what made it of its parents, such as a script: its name and SHA-256 are recorded",
+    )
 
 
 @dataclass
@@ -108,19 +121,22 @@ def _a_model_file(settings: Settings) -> str:
 
 def _run(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
     from tallystick.policy import check_columns, load_policy
+    from tallystick.steps.published import check_published
 
-    data, policy = arguments.data.absolute(), arguments.policy.absolute()
     try:
         if not arguments.data.is_file():
             raise InvalidInput(
                 f"{arguments.data} is not a file", hint="Name a CSV or Parquet file with --data."
             )
-        check_columns(load_policy(arguments.policy), arguments.data)
+        policy = load_policy(arguments.policy)
+        check_published(policy)
+        check_columns(policy, arguments.data)
+        conf = _configuration(arguments)
     except InvalidInput as error:
         error.hint = f"{error.hint}\nNothing was recorded.".lstrip("\n")
         raise
     _check_ready(settings)
-    ran = _run_pipelines(settings, screen, (_OWN_DAG,), {"data": str(data), "policy": str(policy)})
+    ran = _run_pipelines(settings, screen, (_OWN_DAG,), conf)
     if ran.exit_code:
         screen.line("The pipeline failed. What the lines above show with a block is on the ledger.")
         screen.next(("tally log --stream pipeline:own_data", "what was recorded"))
@@ -131,6 +147,24 @@ def _run(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> i
         )
     screen.result(ran.value())
     return ran.exit_code
+
+
+def _configuration(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The parameters of a run of `own_data`."""
+    made_by: Path | None = arguments.transformation
+    if made_by is not None and not arguments.parent:
+        raise InvalidInput(
+            "--transformation says what made the data of its parents, and none is named",
+            hint="Name them with --parent ID; see the ids: tally log",
+        )
+    if made_by is not None and not made_by.is_file():
+        raise InvalidInput(f"{made_by} is not a file", hint="Name the script with --transformation.")
+    return {
+        "data": str(arguments.data.absolute()),
+        "policy": str(arguments.policy.absolute()),
+        "parents": " ".join(arguments.parent),
+        "transformation": "" if made_by is None else str(made_by.absolute()),
+    }
 
 
 def _prepare_demo(settings: Settings, screen: Screen) -> None:

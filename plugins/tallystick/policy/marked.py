@@ -14,6 +14,7 @@ from typing import Any, Final
 import yaml
 
 from tallystick.errors import InvalidInput, PolicyError
+from tallystick.fingerprint.data_file import open_plain
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 12
@@ -65,11 +66,10 @@ class Marked:
 def read_marked(path: Path) -> Marked:
     """Read ``path``. Raises `PolicyError` with the line, `InvalidInput` when there is no such file."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        reason = error.strerror or "unreadable"
-        raise InvalidInput(f"{path}: {reason}", hint="Give the path of a policy file.") from None
+    except InvalidInput as error:
+        raise InvalidInput(error.message, hint="Give the path of a policy file.") from None
     if len(data) > MAX_BYTES:
         raise PolicyError(path, 1, "a policy of more than 1 MiB")
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tallystick import sealing
 from tallystick.clients.provenance import Recorded, Reference, Requests
 from tallystick.errors import CouldNotCheck, InvalidInput, PolicyError, Refused
+from tallystick.fingerprint.data_file import open_plain
 from tallystick.fingerprint.keys import SCHEME, TableKey
 from tallystick.policy import DatasetPolicy, check_columns, load_policy
 from tallystick.steps.opening import sealing_key, table_key
@@ -43,29 +46,13 @@ class Ingested(Result):
 
 
 @dataclass(frozen=True)
-class Derivation:
-    """What a dataset was made of, and the ``name`` and plain SHA-256 of what made it, if that is known."""
-
-    parents: tuple[Reference, ...] = ()
-    transformation: tuple[str, str] | None = None
-
-    @property
-    def value(self) -> dict[str, Any]:
-        """As it stands in a dataset's record."""
-        made = self.transformation
-        return {
-            "parents": [parent.value() for parent in self.parents],
-            "transformation": made and {"name": made[0], "digest": sealing.seal(None, made[1])},
-        }
-
-
-@dataclass(frozen=True)
 class _Taken:
     """What was copied, before the ledger knows of it."""
 
     policy: DatasetPolicy
     stored: StoredObject
-    derivation: Derivation
+    parents: tuple[Reference, ...]
+    transformation: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -82,23 +69,26 @@ def ingest(
     source: Path,
     policy_path: Path,
     *,
-    derivation: Derivation | None = None,
+    parents: Sequence[Reference] = (),
+    transformation: Path | None = None,
     progress: Progress | None = None,
     may_refer: bool = True,
 ) -> Ingested:
     """Register the file ``source`` as the next version of the dataset that the policy names.
 
     The file is copied, digested and read as streams: memory does not grow with it. Where the latest version
-    is of the same bytes, policy and derivation, its use is recorded instead. ``progress`` is told how many
-    more bytes are copied; ``may_refer`` is as for `Store.add_file`. Raises `InvalidInput` (`PolicyError`)
-    before anything is recorded, and whatever the ledger says; of a file that is refused the store keeps
-    nothing.
+    is of the same bytes, policy, parents and transformation, its use is recorded instead. ``transformation``
+    is the file that made it of its parents, a script or a text: its name and plain digest are recorded.
+    ``progress`` is told how many more bytes are copied; ``may_refer`` is as for `Store.add_file`. Raises
+    `InvalidInput` (`PolicyError`) before anything is recorded, and whatever the ledger says; of a file that
+    is refused the store keeps nothing.
     """
     policy = load_policy(policy_path)
     check_published(policy)
     check_columns(policy, source)
+    made = None if transformation is None else _transformation(transformation)
     stored = w.store.add_file(source, progress, may_refer=may_refer)
-    taken = _Taken(policy, stored, derivation or Derivation())
+    taken = _Taken(policy, stored, tuple(parents), made)
     try:
         already = _already(w, taken)
         if already is None:
@@ -118,6 +108,13 @@ def ingest(
     if done.repeated:
         w.keyring.erase(read.key.key_id)
     return done
+
+
+def _transformation(path: Path) -> dict[str, Any]:
+    with open_plain(path) as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    name = re.sub(r"[^A-Za-z0-9._:+~-]+", "-", path.name).lstrip("._:+~-")[:128]
+    return {"name": name or "transformation", "digest": sealing.seal(None, digest)}
 
 
 def _fingerprinted(w: Workspace, source: Path, taken: _Taken) -> _Read:
@@ -168,7 +165,9 @@ def _same(w: Workspace, latest: FoundRecord, taken: _Taken) -> bool:
     body = latest.body
     if body["policy"] != sealing.seal(None, taken.policy.digest):
         return False
-    if any(body[key] != value for key, value in taken.derivation.value.items()):
+    if body["parents"] != [parent.value() for parent in taken.parents]:
+        return False
+    if body["transformation"] != taken.transformation:
         return False
     try:
         key = sealing_key(taken.policy, table_key(w.keyring, body))
@@ -211,8 +210,8 @@ def _registered(w: Workspace, requests: Requests, taken: _Taken, read: _Read) ->
             source=_shorter(policy.source, 500),
             licence=_shorter(policy.licence, 200),
             policy=sealing.seal(None, policy.digest),
-            parents=taken.derivation.parents,
-            transformation=taken.derivation.value["transformation"],
+            parents=taken.parents,
+            transformation=taken.transformation,
             **request,
         )
     except Refused:

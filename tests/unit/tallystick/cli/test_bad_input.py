@@ -275,3 +275,62 @@ def test_help_imports_nothing_heavy_and_answers_at_once() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
     # Twice the goal: the machine that runs the tests does other things too.
     assert time.perf_counter() - started < 1.0
+
+
+@pytest.mark.parametrize("name", ["pipe.csv", "directory.csv", "/dev/zero"])
+def test_what_is_no_plain_file_is_refused_at_once_by_every_reader(
+    name: str, directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(directory / "pipe.csv")
+    (directory / "directory.csv").mkdir()
+    for argv in (
+        ["policy", "new", "--data", name, "--out", "new.yaml"],
+        ["policy", "check", "good.yaml", "--data", name],
+        ["policy", "check", name],
+        ["run", "--data", name, "--policy", "good.yaml"],
+        ["run", "--data", "good.csv", "--policy", name],
+        ["run", "--data", "good.csv", "--policy", "good.yaml", "--parent", "x", "--transformation", name],
+    ):
+        check(capsys, argv, 2, name)
+
+
+def test_a_name_with_signs_of_a_pattern_is_a_name(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for argv in (
+        ["policy", "new", "--data", "*.csv"],
+        ["run", "--data", "go?d.csv", "--policy", "good.yaml"],
+    ):
+        check(capsys, argv, 2, "csv")
+    (directory / "[good].csv").write_text("size,price\n1,2\n")
+    check(capsys, ["policy", "new", "--data", "[good].csv"], 0)
+    assert '{name: "size"' in (directory / "[good].yaml").read_text()
+
+
+@pytest.mark.parametrize("command", ["policy new --data", "policy check good.yaml --data"])
+def test_a_line_without_end_is_refused_with_the_limit(
+    command: str, directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (directory / "long.csv").open("wb") as file:
+        file.truncate(3 << 30)  # of zeros, which take no room on the disk
+        file.write(b"age,cost")
+    check(capsys, [*command.split(), "long.csv"], 2, "longer than 8 MiB")
+
+
+def test_a_policy_under_a_regime_may_identify_nobody(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = POLICY.replace("source: made up", "source: ask canary@example.org")
+    under = named.replace("regime: none", "regime: hipaa-safe-harbor")
+    (directory / "under.yaml").write_text(under)
+    (directory / "none.yaml").write_text(named)
+    for argv in (["policy", "check", "under.yaml"], ["run", "--data", "good.csv", "--policy", "under.yaml"]):
+        check(capsys, argv, 2, 'under.yaml:3  "source" holds what looks like', "email", silent="canary")
+    check(capsys, ["policy", "check", "none.yaml"], 0)
+
+
+def test_a_transformation_needs_the_parents_it_was_made_of(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["run", "--data", "good.csv", "--policy", "good.yaml", "--transformation", "good.csv"]
+    check(capsys, argv, 2, "--parent", "Nothing was recorded")
