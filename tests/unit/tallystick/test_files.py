@@ -107,3 +107,13 @@ def test_a_key_is_read_only_where_nobody_else_can(tmp_path: Path, monkeypatch: p
     path.unlink()
     with pytest.raises(FileNotFoundError):
         read_private(path)
+
+
+def test_a_read_only_file_system_is_said_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "open", read_only)
+    monkeypatch.setattr(Path, "unlink", read_only)
+    with pytest.raises(CouldNotCheck, match="Read-only file system"):
+        write_atomic(tmp_path / "file", b"bytes")

@@ -120,12 +120,25 @@ def create(path: Path) -> None:
 def _connect(path: Path, *, check: bool = True) -> _Connection:
     if not path.exists():
         raise CouldNotCheck(f"there is no ledger at {path}", hint="Make one with: tally init")
+    address, read_only = path.absolute().as_uri(), not os.access(path.parent, os.W_OK)
+    if read_only:
+        # Beside a log that nobody can write SQLite has to be told that nobody else writes either.
+        wal = path.with_name(path.name + "-wal")
+        quiet = not wal.exists() or wal.stat().st_size == 0
+        address += "?mode=ro&immutable=1" if quiet else "?mode=ro"
     connection = sqlite3.connect(
-        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=_Connection
+        address,
+        uri=True,
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=_Connection,
     )
     if check and connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         connection.close()
         raise NotAsRecorded(f"{path} is not a Tallystick ledger, or its first page is damaged")
+    if read_only:
+        return connection
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cache_size = -16384")
