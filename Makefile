@@ -13,7 +13,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 export TALLYSTICK_HOME ?= $(CURDIR)/.tallystick
-export PATH := $(CURDIR)/$(BIN):$(GO_HOME)/bin:$(PATH)
+# Tests call the environment's programs by name. `demo` must not: it prints commands as the user's own shell finds them.
+test test-unit coverage bench go: export PATH := $(CURDIR)/$(BIN):$(GO_HOME)/bin:$(PATH)
 
 .PHONY: help demo dashboard test test-unit lint coverage bench browser go lock clean
 

@@ -11,7 +11,7 @@ from html import escape
 from urllib.parse import quote
 
 from tallystick.cli.typed import typed
-from tallystick.errors import CouldNotCheck, NotAsRecorded, TallystickError
+from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded, TallystickError
 
 STYLE = """<style>
 .block-container { padding: 1.1rem 2rem 1rem; max-width: 1280px; }
@@ -23,7 +23,7 @@ header[data-testid="stHeader"], [data-testid="stToolbar"], footer { display: non
 .t .head { display: flex; align-items: baseline; gap: 1rem; }
 .t .head .origin { color: #55606f; font: 12.5px ui-monospace, monospace; }
 .t .card { border: 1px solid #dfe3e9; border-left: 5px solid #9aa5b3; border-radius: 6px;
-  padding: .7rem .95rem; background: #fff; min-height: 9rem; }
+  padding: .7rem .95rem; background: #fff; min-height: 10.3rem; }
 .t .card.good { border-left-color: #1a7f46; }
 .t .card.bad { border-left-color: #b3261e; background: #fdf3f2; }
 .t .card.open { border-left-color: #a06a00; }
@@ -106,6 +106,10 @@ def failure(error: TallystickError) -> str:
     """A whole page's answer where the record cannot be read."""
     if isinstance(error, NotAsRecorded):
         return card("Is the record intact?", "bad", "No", [text(error.message), text(typed(error.hint))])
+    if isinstance(error, InvalidInput):
+        back = '<a href="?" target="_self">To the first page</a>'
+        why = [text(error.message), text(typed(error.hint)), back]
+        return card("What was asked for?", "open", "This cannot be shown", why)
     missing = isinstance(error, CouldNotCheck) and "no ledger" in error.message
     answer = "There is no ledger here yet" if missing else "It cannot be read now"
     advice = f"Make one with {command('tally demo')}, or with {command('tally init')} for your own."

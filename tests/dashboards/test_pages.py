@@ -202,6 +202,8 @@ def test_a_records_page_shows_its_text_as_text(home: Settings) -> None:
 def test_an_unknown_record_is_said_to_be_unknown(home: Settings) -> None:
     out = shown("<script>alert(1)</script>")
     assert "&lt;script&gt;" in out
+    assert "This cannot be shown" in out
+    assert "Is the record intact?" not in out
     assert "<script>" not in out
 
 

@@ -101,7 +101,7 @@ def _demo(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
             ("  look:", typed("tally dashboard")),
             ("  MLflow:", typed(f"mlflow ui --backend-store-uri {shlex.quote(settings.mlflow_uri)}")),
             ("  one record:", typed("tally show rand-hie")),
-            ("  a head to give away:", typed("tally checkpoint --out .")),
+            ("  a head to give away:", typed("tally checkpoint")),
             ("  try it:", typed(f"echo >> {_a_model_file(settings)}; tally verify")),
         ]
     )

@@ -116,9 +116,7 @@ def _show_next(screen: Screen, report: Report, *, since: Path | None) -> None:
         shown = f"tally show {short_id(wrong.id)}" if wrong.kind in _RECORDS else "tally log"
         screen.next((shown, "what was recorded"))
     elif since is None:
-        screen.next(
-            ("tally checkpoint --out DIR", "writes the head; kept elsewhere, it is what --since takes")
-        )
+        screen.next(("tally checkpoint", "prints the head; kept elsewhere, it is what --since takes"))
     else:
         screen.next(("tally status", ""))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -72,3 +73,17 @@ def test_next_commands_hints_and_help_say_it(
     assert "See what there is: .venv/bin/tally log" in capsys.readouterr().err
     assert main(["--help"]) == 0
     assert "Start with: .venv/bin/tally demo" in capsys.readouterr().out
+
+
+def test_make_demo_leaves_path_as_the_users_shell_has_it() -> None:
+    asked = [
+        "make",
+        "-s",
+        "-C",
+        str(Path(__file__).parents[4]),
+        "--eval",
+        'where: ; @printf %s "$$PATH"',
+        "where",
+    ]
+    done = subprocess.run(asked, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True)
+    assert done.stdout == "/usr/bin:/bin"
