@@ -93,13 +93,13 @@ def off_chain(settings: Settings) -> OffChain:
     from tallystick.fingerprint.tables import TableFingerprint, fingerprint_table
     from tallystick.steps import tracked_runs
     from tallystick.steps.opening import stored_policy
-    from tallystick.steps.tables import read_table
+    from tallystick.steps.tables import Rows
 
     store = Store(settings.objects)
 
     def fingerprint(path: Path, policy_digest: str, key: TableKey) -> TableFingerprint:
         policy = stored_policy(store, policy_digest)
-        return fingerprint_table(read_table(path, policy), key, subject=policy.privacy.subject)
+        return fingerprint_table(Rows(path, policy).source(), key, subject=policy.privacy.subject)
 
     kept_here = settings.mlflow_uri.removeprefix("sqlite:///")
     # Asking MLflow would make its database, and a first run takes it ten seconds.
