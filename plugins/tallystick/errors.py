@@ -4,7 +4,7 @@ TallystickError              4  a fault of ours
 ├── Refused                  1  the ledger, or a rule of ours, said no
 ├── CheckFailed              1  a screening or validation was made and recorded, and failed (steps.errors)
 ├── NotAsRecorded            1  something is not as it was recorded
-│   └── BadBlock             1  a block does not say what a ledger writes (evidence.chain)
+│   └── BadBlock             1  a block does not say what a ledger writes (evidence.judged)
 ├── InvalidInput             2  what the user gave cannot be used
 │   └── PolicyError          2  a policy file is wrong, at a line
 └── CouldNotCheck            3  neither yes nor no: something needed is missing or out of reach

@@ -1,4 +1,4 @@
-"""The block chain read as a stranger reads it: every header, signature, leaf and head judged anew.
+"""The embedded ledger's chain as a stranger reads it: each header, signature, leaf and head judged anew.
 
 Nothing is believed but the bytes: leaves and tree are derived again, and each block's signed head must
 say what they give. docs/verification.md numbers the checks.
@@ -7,18 +7,29 @@ say what they give. docs/verification.md numbers the checks.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from tallystick.errors import NotAsRecorded
-from tallystick.proof.block import GENESIS_PREVIOUS, Block, Config, judge_config, origin_of, parse_block
+from chaincode import host_limits
+from chaincode.context import Caller
+from tallystick.evidence.judged import BadBlock, Configured, JudgedBlock, JudgedTransaction
+from tallystick.execution.simulate import Call, Scan, Simulation, Version
+from tallystick.proof.block import (
+    GENESIS_PREVIOUS,
+    Block,
+    Config,
+    Envelope,
+    canonical,
+    judge_config,
+    origin_of,
+    parse_block,
+)
 from tallystick.proof.checkpoint import Checkpoint, parse_checkpoint
 from tallystick.proof.errors import ProofError
-from tallystick.proof.leaves import block_leaf, envelope_leaves
+from tallystick.proof.leaves import block_leaf, transaction_leaves
 from tallystick.proof.membership import Member, Membership
 from tallystick.proof.merkle import HASH_SIZE, Frontier, leaf_hash
-from tallystick.proof.note import ED25519, Verifier, verify_note
+from tallystick.proof.note import ED25519, Verifier, parse_note, verify_note
 
 _TYPES: Final = {"number": int, "header": bytes, "data": bytes, "checkpoint": str, "first_leaf": int}
 
@@ -36,33 +47,6 @@ class StoredBlock(Protocol):
     def checkpoint(self) -> str: ...
     @property
     def first_leaf(self) -> int: ...
-
-
-class BadBlock(NotAsRecorded):
-    """A block that is not as a ledger writes it. ``number`` is where it should stand."""
-
-    def __init__(self, number: int, problem: str) -> None:
-        super().__init__(f"block {number}: {problem}")
-        self.number = number
-        self.problem = problem
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A block whose signatures, place, leaves and head are right. Its verdicts and writes are not judged.
-
-    ``config`` is in force for this block, ``config_block`` where it was written; ``members`` signed the
-    envelopes, in order; ``hashes`` are the new stored hashes, from stored index ``first_hash`` on.
-    """
-
-    block: Block
-    config: Config
-    config_block: int
-    members: tuple[Member, ...]
-    transaction_leaves: tuple[int, ...]
-    first_hash: int
-    hashes: bytes
-    checkpoint: str
 
 
 class Chain:
@@ -85,7 +69,7 @@ class Chain:
         self._sizes = set(sizes)
         self._stored = 0
 
-    def walk(self, blocks: Iterable[StoredBlock]) -> Iterator[Judged]:
+    def walk(self, blocks: Iterable[StoredBlock]) -> Iterator[JudgedBlock]:
         """Judge each block in turn. Raises `BadBlock` at the first that is not as a ledger writes it."""
         self._note_root(0)
         for stored in blocks:
@@ -93,17 +77,24 @@ class Chain:
                 judged = self._judge(stored)
             except ProofError as error:
                 raise BadBlock(self.height, str(error).removeprefix(f"block {self.height}: ")) from error
+            except RecursionError:
+                raise BadBlock(self.height, "nested too deeply") from None
             self.height += 1
-            self.header, self.checkpoint = judged.block.header.digest, judged.checkpoint
+            self.header, self.checkpoint = judged.digest, stored.checkpoint
             yield judged
         if not self.height:
             raise BadBlock(0, "missing, as is every other")
+
+    @property
+    def config_block(self) -> int:
+        """The block whose configuration is in force."""
+        return self._in_force()[0]
 
     def log_key(self) -> Verifier:
         """The key that signs heads now, under the origin's name."""
         return Verifier(self.origin, ED25519, self._in_force()[1].log_key)
 
-    def _judge(self, stored: StoredBlock) -> Judged:
+    def _judge(self, stored: StoredBlock) -> JudgedBlock:
         number = self.height
         for name, kind in _TYPES.items():
             if type(getattr(stored, name)) is not kind:
@@ -117,21 +108,26 @@ class Chain:
             raise BadBlock(number, "does not follow the block before it")
         if stored.first_leaf != self.frontier.size:
             raise BadBlock(number, "first_leaf is not where its leaves begin")
-        members = self._members(block)
-        leaves, indices = self._leaves(block, members)
+        configured, members = self._configured(block), self._members(block)
+        package = self._in_force()[1].package
+        leaves, transactions = self._transactions(block, members, package)
         first_hash, hashes = self._stored, self._extend([leaf_hash(leaf) for leaf in leaves])
         self._judge_head(stored.checkpoint)
-        config_block, config = self._in_force()
-        return Judged(block, config, config_block, members, indices, first_hash, hashes, stored.checkpoint)
+        return JudgedBlock(number, block.header.digest, package, configured, transactions, first_hash, hashes)
+
+    def _configured(self, block: Block) -> Configured | None:
+        """Put a block's configuration in force, and say what it changed."""
+        config = block.config
+        if config is None:
+            return None
+        previous = self.rules[1] if self.rules else None
+        judge_config(config, block.config_creator, block.config_signature, previous)
+        self._membership = Membership(config.msps)
+        self.rules = (block.header.number, config)
+        self.origin = self.origin or origin_of(config.name, block.header.digest)
+        return Configured(config.time, _changes(previous, config))
 
     def _members(self, block: Block) -> tuple[Member, ...]:
-        if block.config is not None:
-            previous = self.rules[1] if self.rules else None
-            judge_config(block.config, block.config_creator, block.config_signature, previous)
-            self._membership = Membership(block.config.msps)
-            self.rules = (block.header.number, block.config)
-            self.origin = self.origin or origin_of(block.config.name, block.header.digest)
-            return ()
         self._in_force()
         members = []
         for position, envelope in enumerate(block.envelopes):
@@ -156,19 +152,28 @@ class Chain:
             raise BadBlock(0, "holds no configuration")
         return self.rules
 
-    def _leaves(self, block: Block, members: tuple[Member, ...]) -> tuple[list[bytes], tuple[int, ...]]:
+    def _transactions(
+        self, block: Block, members: tuple[Member, ...], package: str
+    ) -> tuple[list[bytes], tuple[JudgedTransaction, ...]]:
+        """The block's leaves, and its transactions as any host's."""
         valid = len(block.valid)
         leaves = [block_leaf(block.header, block.config, valid, len(block.envelopes) - valid)]
-        indices = []
-        for envelope, member in zip(block.envelopes, members, strict=True):
-            if envelope.verdict != "VALID":
-                indices.append(-1)
-                continue
-            indices.append(self.frontier.size + len(leaves))
-            leaves += envelope_leaves(
-                envelope, member, self._in_force()[1].package, sha256(envelope.encoded).hexdigest()
-            )
-        return leaves, tuple(indices)
+        transactions = []
+        for position, (envelope, member) in enumerate(zip(block.envelopes, members, strict=True)):
+            recorded = _recorded(envelope)
+            if recorded is None:
+                problem = f"transaction {position} has reads, scans or writes out of their form"
+                raise BadBlock(block.header.number, problem)
+            call, leaf = _call(envelope, member), -1
+            if envelope.verdict == "VALID":
+                leaf = self.frontier.size + len(leaves)
+                nonce = bytes.fromhex(envelope.proposal["nonce"])
+                digest = sha256(envelope.encoded).hexdigest()
+                leaves += transaction_leaves(
+                    call.transaction_id, nonce, member, call.contract, package, digest, recorded.records
+                )
+            transactions.append(JudgedTransaction(call, envelope.verdict, recorded, leaf))
+        return leaves, tuple(transactions)
 
     def _extend(self, hashes: list[bytes]) -> bytes:
         """Add leaf hashes, stopping at each size whose root is wanted; returns the new stored hashes."""
@@ -188,3 +193,62 @@ class Chain:
         text, _ = verify_note(note, [self.log_key()])
         if parse_checkpoint(text) != Checkpoint(self.origin, self.frontier.size, self.frontier.root()):
             raise BadBlock(self.height, "the signed head is not that of its leaves")
+        # A line that nobody here can judge would stand in the file as if somebody had confirmed it.
+        if len(parse_note(note).signatures) != 1:
+            raise BadBlock(self.height, "the signed head has more lines than the log's key made")
+
+
+def _changes(previous: Config | None, config: Config) -> tuple[str, ...]:
+    if previous is None:
+        return ()
+    same = {
+        "members": previous.msps == config.msps,
+        "contracts": previous.package == config.package,
+        "the key of the heads": previous.log_key == config.log_key,
+    }
+    return tuple(what for what, is_same in same.items() if not is_same)
+
+
+def _call(envelope: Envelope, member: Member) -> Call:
+    proposal = envelope.proposal
+    return Call(
+        proposal["contract"],
+        proposal["transaction"],
+        canonical(proposal["request"]),
+        Caller(member.msp_id, member.enrolment_id, member.roles),
+        envelope.transaction_id,
+        proposal["time"],
+    )
+
+
+def _recorded(envelope: Envelope) -> Simulation | None:
+    """Reads, scans, writes, records and response of an envelope; None where one is out of its form."""
+    content = envelope.content
+    try:
+        reads = {key: _version(rest) for key, *rest in content["reads"]}
+        scans = tuple(_scan(*scan) for scan in content["scans"])
+        writes = {key: None if text is None else text.encode() for key, text in content["writes"]}
+        if len(reads) != len(content["reads"]) or len(writes) != len(content["writes"]):
+            raise ValueError
+        if not all(type(key) is str for key in [*reads, *writes]):
+            raise ValueError
+    except (TypeError, ValueError, AttributeError):
+        return None
+    return Simulation(reads, scans, writes, envelope.records, content["response"].encode())
+
+
+def _scan(start: Any, end: Any, limit: Any, digest: Any) -> Scan:
+    if [type(part) for part in (start, end, limit, digest)] != [str, str, int, str]:
+        raise ValueError
+    if not start < end or not 1 <= limit <= host_limits.MAX_SCAN:
+        raise ValueError
+    return Scan(start, end, limit, digest)
+
+
+def _version(rest: list[Any]) -> Version | None:
+    if not rest:
+        return None
+    block, position = rest
+    if type(block) is not int or type(position) is not int:
+        raise ValueError
+    return block, position

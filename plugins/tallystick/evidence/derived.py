@@ -64,9 +64,9 @@ class Derived(StateSnapshot):
         self._connection.execute("INSERT INTO hashes VALUES (?, ?)", (start, hashes))
 
     def set_head(self, number: int, header: str, config: int, frontier: bytes) -> None:
-        """Note where the ledger stands; the last call counts."""
+        """Note where the ledger stands."""
         self._connection.execute(
-            "INSERT OR REPLACE INTO head VALUES (1, ?, ?, ?, ?)", (number, header, config, frontier)
+            "INSERT INTO head VALUES (1, ?, ?, ?, ?)", (number, header, config, frontier)
         )
 
     def add_record(self, record_id: str, kind: str, block: int, leaf: int, data: bytes) -> None:

@@ -1,167 +1,144 @@
 """Every transaction run again under the contracts that were active, and its verdict judged anew.
 
-The result is what the derived tables must hold, so that one generator serves `tally verify`, which
-compares, and `tally rebuild`, which writes. docs/verification.md numbers the checks.
+Works on judged blocks of any host. What comes of them is what the derived tables must hold.
+docs/verification.md numbers the checks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from chaincode import canonical
-from chaincode.context import Caller
+from chaincode import canonical, catalogue
 from chaincode.errors import Refusal
 from tallystick.errors import CouldNotCheck
-from tallystick.evidence.chain import BadBlock, Chain, Judged, StoredBlock
 from tallystick.evidence.derived import Derived
+from tallystick.evidence.judged import BadBlock, JudgedBlock, JudgedTransaction
 from tallystick.execution import packages
-from tallystick.execution.simulate import Call, Invoke, Scan, Simulation, Version, conflict, simulate
-from tallystick.proof.block import Envelope
-from tallystick.proof.block import canonical as canonical_bytes
-from tallystick.proof.membership import Member
+from tallystick.execution.isolated import IsolatedContracts
+from tallystick.execution.simulate import Call, Simulation, Snapshot, Version, conflict, simulate
 
 Keep = Callable[[str, str], bool]
 """Whether the record of this kind and id is kept in `Derived` for later checks."""
+Run = Callable[[Snapshot, Call, Iterable[str]], Simulation]
+"""Runs a call on a snapshot, given the keys that it will probably read."""
+
+_PARTS: Final = ("reads", "scans", "writes", "records", "response")
+_FIELDS: Final = {"body": dict, "id": str, "kind": str, "streams": dict, "v": int}
 
 
 class Replay:
     """Runs judged blocks on ``derived``, under packages kept in ``directory`` where not the running one.
 
-    ``unknown`` are the digests of packages that are not at hand, each with the first block under it.
+    ``unknown`` are the digests of packages under which transactions could not be run again, each with
+    the first such block and the reason. Close it after use.
     """
 
     def __init__(self, derived: Derived, directory: Path | None, keep: Keep) -> None:
         self.transactions = 0
         self.records = 0
-        self.unknown: dict[str, int] = {}
+        self.unknown: dict[str, tuple[int, str]] = {}
         self.derived = derived
         self._directory = directory
         self._keep = keep
-        self._packages: dict[str, Invoke | None] = {}
+        self._packages: dict[str, Run | None] = {}
+        self._open = ExitStack()
 
-    def apply(self, judged: Judged) -> None:
+    def close(self) -> None:
+        """End the processes that ran kept packages."""
+        self._open.close()
+
+    def apply(self, judged: JudgedBlock, origin: str) -> None:
         """Run a block's transactions. Raises `BadBlock` where one does not give what the block says."""
-        number = judged.block.header.number
-        package = judged.config.package
-        for position, (envelope, member) in enumerate(
-            zip(judged.block.envelopes, judged.members, strict=True)
-        ):
+        number = judged.number
+        for position, transaction in enumerate(judged.transactions):
             version = (number, position)
-            if not self.derived.add_transaction(envelope.transaction_id, version):
+            if not self.derived.add_transaction(transaction.call.transaction_id, version):
                 raise BadBlock(number, f"transaction {position} stands in the log a second time")
             try:
-                writes = self._run(envelope, member, package, number)
+                self._judge(transaction, judged.package, version)
             except _Differs as difference:
                 raise BadBlock(number, f"transaction {position} {difference}") from None
-            if envelope.verdict == "VALID":
-                self.derived.write_state(writes, version)
-                self._note_records(envelope, number, judged.transaction_leaves[position])
-        self.transactions += len(judged.block.envelopes)
+            if transaction.verdict == "VALID":
+                self.derived.write_state(transaction.recorded.writes, version)
+                self._note_records(transaction, number, origin)
+        self.transactions += len(judged.transactions)
         self.derived.add_hashes(judged.first_hash, judged.hashes)
 
-    def _run(self, envelope: Envelope, member: Member, package: str, number: int) -> dict[str, bytes | None]:
-        """The writes that count. An invalid transaction has none: its verdict is all that can be judged."""
-        recorded = _parse(envelope.content)
-        if envelope.verdict != "VALID":
-            found = conflict(self.derived, recorded.reads, recorded.scans) or "VALID"
-            if found != envelope.verdict:
-                raise _Differs(f"is marked {envelope.verdict}, and by what it read it is {found}")
-            return {}
-        invoke = self._package(package, number)
-        if invoke is None:
-            return recorded.writes
-        proposal = envelope.proposal
-        caller = Caller(member.msp_id, member.enrolment_id, member.roles)
-        call = Call(
-            proposal["contract"],
-            proposal["transaction"],
-            canonical_bytes(proposal["request"]),
-            caller,
-            envelope.transaction_id,
-            proposal["time"],
-        )
+    def _judge(self, transaction: JudgedTransaction, package: str, version: Version) -> None:
+        recorded, verdict = transaction.recorded, transaction.verdict
+        again = self._again(transaction, package, version[0]) if verdict == "VALID" else None
+        if again is not None:
+            _compare(again, recorded)
+            return
+        # Without the contracts, and for what did not count, this is all that follows from the block.
+        if any(read is not None and read >= version for read in recorded.reads.values()):
+            raise _Differs("says that it read what had not been written yet")
+        found = conflict(self.derived, recorded.reads, recorded.scans) or "VALID"
+        if found != verdict:
+            raise _Differs(f"is marked {verdict}, and by what it read it is {found}")
+
+    def _again(self, transaction: JudgedTransaction, package: str, number: int) -> Simulation | None:
+        """What running it again gives; None where it cannot be run."""
         try:
-            again = simulate(invoke, self.derived, call)
+            run = self._package(package)
+            return run and run(self.derived, transaction.call, transaction.recorded.reads)
         except Refusal as refusal:
             raise _Differs(f"is marked VALID, but the contract refuses it: {refusal.code}") from None
-        for part in ("reads", "scans", "writes", "records", "response"):
-            if getattr(again, part) != getattr(recorded, part):
-                raise _Differs(f"run again has other {part} than the block says")
-        # Equal mappings may differ in order, and a block has one spelling.
-        if list(again.reads) != list(recorded.reads) or list(again.writes) != list(recorded.writes):
-            raise _Differs("run again reads or writes in another order than the block says")
-        return again.writes
+        except CouldNotCheck as error:
+            self._packages[package] = None
+            self.unknown[package] = (number, error.message)
+            return None
 
-    def _package(self, digest: str, number: int) -> Invoke | None:
+    def _package(self, digest: str) -> Run | None:
         if digest not in self._packages:
-            try:
-                self._packages[digest] = packages.load(digest, self._directory)
-            except CouldNotCheck:
-                self._packages[digest] = None
-                self.unknown[digest] = number
+            self._packages[digest] = self._load(digest)
         return self._packages[digest]
 
-    def _note_records(self, envelope: Envelope, number: int, leaf: int) -> None:
-        for index, data in enumerate(envelope.records, 1):
-            try:
-                record = canonical.decode(data)
-                kind, record_id = str(record["kind"]), str(record["id"])
-                origin = record["body"]["origin"] if kind == "charter" else envelope.proposal["origin"]
-            except (canonical.NotCanonical, KeyError, TypeError):
-                raise BadBlock(number, "holds a record that is none") from None
-            if origin != envelope.proposal["origin"]:
+    def _load(self, digest: str) -> Run:
+        if digest == packages.current_digest():
+            return _run_here
+        contracts = IsolatedContracts(packages.kept(digest, self._directory))
+        self._open.callback(contracts.close)
+        return contracts.run
+
+    def _note_records(self, transaction: JudgedTransaction, number: int, origin: str) -> None:
+        for index, data in enumerate(transaction.recorded.records, 1):
+            kind, record_id, body = _read_record(data, number)
+            if kind == "charter" and body.get("origin") != origin:
                 raise BadBlock(number, "the charter is that of another ledger")
             self.records += 1
             if self._keep(kind, record_id):
-                self.derived.add_record(record_id, kind, number, leaf + index, data)
+                self.derived.add_record(record_id, kind, number, transaction.leaf + index, data)
 
 
 class _Differs(Exception):
     """How a transaction differs from what it must be."""
 
 
-def _parse(content: Any) -> Simulation:
-    """Reads, scans, writes, records and response of an envelope. Raises `_Differs` out of their form."""
+def _run_here(snapshot: Snapshot, call: Call, likely: Iterable[str]) -> Simulation:
+    return simulate(catalogue.invoke, snapshot, call)
+
+
+def _compare(again: Simulation, recorded: Simulation) -> None:
+    for part in _PARTS:
+        if getattr(again, part) != getattr(recorded, part):
+            raise _Differs(f"run again has other {part} than the block says")
+    # Equal mappings may differ in order, and a block has one spelling.
+    if list(again.reads) != list(recorded.reads) or list(again.writes) != list(recorded.writes):
+        raise _Differs("run again reads or writes in another order than the block says")
+
+
+def _read_record(data: bytes, number: int) -> tuple[str, str, dict[str, Any]]:
+    """Kind, id and body. Raises `BadBlock` for what has not the form of every record, of any package."""
     try:
-        reads = {key: _version(rest) for key, *rest in content["reads"]}
-        scans = tuple(Scan(*scan) for scan in content["scans"])
-        writes = {key: None if text is None else text.encode() for key, text in content["writes"]}
-        if len(reads) != len(content["reads"]) or len(writes) != len(content["writes"]):
-            raise ValueError
-        if not all(type(key) is str for key in [*reads, *writes]):
-            raise ValueError
-        for scan in scans:
-            if [type(part) for part in (scan.start, scan.end, scan.limit, scan.digest)] != [
-                str,
-                str,
-                int,
-                str,
-            ]:
-                raise ValueError
-    except (TypeError, ValueError, AttributeError):
-        raise _Differs("has reads, scans or writes out of their form") from None
-    records = tuple(record.encode() for record in content["records"])
-    return Simulation(reads, scans, writes, records, content["response"].encode())
-
-
-def _version(rest: list[Any]) -> Version | None:
-    if not rest:
-        return None
-    block, position = rest
-    if type(block) is not int or type(position) is not int:
-        raise ValueError
-    return block, position
-
-
-def replay(blocks: Iterable[StoredBlock], chain: Chain, running: Replay) -> Iterator[Judged]:
-    """Walk ``blocks``, run them, and yield each once all it derives stands in ``running.derived``.
-
-    Raises `BadBlock` at the first that is not as recorded; what stood before it is derived.
-    """
-    for judged in chain.walk(blocks):
-        running.apply(judged)
-        header = judged.block.header
-        running.derived.set_head(header.number, header.digest, judged.config_block, chain.frontier.to_bytes())
-        yield judged
+        record = canonical.decode(data)
+    except canonical.NotCanonical:
+        raise BadBlock(number, "holds a record that is none") from None
+    if type(record) is not dict or any(type(record.get(name)) is not kind for name, kind in _FIELDS.items()):
+        raise BadBlock(number, "holds a record that is none")
+    if not record["id"].startswith(record["kind"] + "/"):
+        raise BadBlock(number, "holds a record whose id is not of its kind")
+    return record["kind"], record["id"], record["body"]

@@ -48,16 +48,28 @@ class Subject:
 @dataclass(frozen=True, slots=True)
 class Report:
     """The subjects and the two answers. ``witnessed``: today's ledger was held against a head that
-    somebody else keeps or has cosigned. ``head`` is the head that was judged, if the log has one."""
+    somebody else keeps or has cosigned. ``head`` is the head that was judged, if the log has one.
+
+    ``blocks`` were judged; what is witnessed are the first ``witnessed_blocks`` of them."""
 
     subjects: tuple[Subject, ...]
     witnessed: bool
     head: Checkpoint | None = None
+    witnessed_blocks: int = 0
+    blocks: int = 0
 
     @classmethod
-    def of(cls, subjects: Iterable[Subject], *, witnessed: bool, head: Checkpoint | None = None) -> Report:
+    def of(
+        cls,
+        subjects: Iterable[Subject],
+        *,
+        witnessed: bool,
+        head: Checkpoint | None = None,
+        witnessed_blocks: int = 0,
+        blocks: int = 0,
+    ) -> Report:
         """A report of ``subjects``, in their order."""
-        return cls(tuple(subjects), witnessed, head)
+        return cls(tuple(subjects), witnessed, head, witnessed_blocks, blocks)
 
     def also(self, subjects: Iterable[Subject]) -> Report:
         """This report with more subjects at its end."""
@@ -75,9 +87,11 @@ class Report:
         return 1 if 1 in codes else max(codes, default=3)
 
     def value(self) -> dict[str, Any]:
-        """The JSON: {"verified", "witnessed", "subjects"}."""
+        """The JSON: {"verified", "witnessed", "witnessed_blocks", "blocks", "subjects"}."""
         return {
             "verified": self.verified,
             "witnessed": self.witnessed,
+            "witnessed_blocks": self.witnessed_blocks,
+            "blocks": self.blocks,
             "subjects": [subject.value() for subject in self.subjects],
         }

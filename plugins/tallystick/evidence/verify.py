@@ -12,9 +12,11 @@ from pathlib import Path
 
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
 from tallystick.evidence import subjects, tables, witness
-from tallystick.evidence.chain import BadBlock, Chain
+from tallystick.evidence.chain import Chain
 from tallystick.evidence.derived import Derived
-from tallystick.evidence.reexecution import Replay, replay
+from tallystick.evidence.judged import BadBlock
+from tallystick.evidence.reexecution import Keep, Replay
+from tallystick.evidence.remarks import Remarks
 from tallystick.evidence.report import CHANGED, UNCHECKED, VERIFIED, Report, Subject
 from tallystick.evidence.subjects import OffChain
 from tallystick.evidence.tables import StoredLedger
@@ -41,32 +43,38 @@ def verify(
     """
     kept = kept or Kept()
     tell = progress or (lambda what, done, total: None)
-    with closing(Derived()) as derived:
-        chain = Chain(kept.sizes)
-        running = Replay(
-            derived, packages, lambda kind, record_id: kind in subjects.KEPT or record_id == only
-        )
-        broken = _broken(stored, chain, running, tell)
+    keep: Keep = lambda kind, record_id: kind in subjects.KEPT or record_id == only  # noqa: E731
+    with closing(Derived()) as derived, closing(Replay(derived, packages, keep)) as running:
+        chain, remarks = Chain(kept.sizes), Remarks(derived)
+        broken = _broken(stored, chain, running, remarks, tell)
         if broken:
             left = Subject("records", "all", UNCHECKED, "not looked at: the ledger itself is not as recorded")
-            return Report.of([broken, left], witnessed=False)
+            return Report.of([broken, left], witnessed=False, blocks=chain.height)
         found, witnessed = witness.judge(chain, kept)
-        found += [_unknown(digest, block) for digest, block in running.unknown.items()]
+        found += [_unknown(digest, *why) for digest, why in running.unknown.items()]
         found += _derived(stored, derived)
-        found.insert(0, _ledger(chain, running, witnessed=witnessed))
+        found.insert(0, _ledger(chain, running, remarks, witnessed))
         if only is not None and derived.record(only) is None:
             raise InvalidInput(f"no record {only} stands on this ledger", hint="See the ids with: tally log")
         found += subjects.examine(derived, off_chain, chain.origin, only, tell)
         head = Checkpoint(chain.origin, chain.frontier.size, chain.frontier.root())
-        return Report.of(found, witnessed=witnessed, head=head)
+        return Report.of(
+            found, witnessed=witnessed > 0, head=head, witnessed_blocks=witnessed, blocks=chain.height
+        )
 
 
-def _broken(stored: StoredLedger, chain: Chain, running: Replay, tell: Progress) -> Subject | None:
-    """Why the log cannot be walked to its end, if it cannot."""
+def _broken(
+    stored: StoredLedger, chain: Chain, running: Replay, remarks: Remarks, tell: Progress
+) -> Subject | None:
+    """Walk and run the log. Why it cannot be walked to its end, if it cannot."""
     try:
         height = stored.height
-        for _ in replay(stored.blocks(), chain, running):
+        for judged in chain.walk(stored.blocks()):
+            running.apply(judged, chain.origin)
+            remarks.note(judged)
             tell("blocks", chain.height, height)
+        head = (chain.height - 1, chain.header, chain.config_block, chain.frontier.to_bytes())
+        running.derived.set_head(*head)
     except BadBlock as bad:
         return Subject("block", str(bad.number), CHANGED, bad.problem)
     except NotAsRecorded as error:
@@ -85,13 +93,17 @@ def _derived(stored: StoredLedger, derived: Derived) -> list[Subject]:
         return [Subject("table", "all", UNCHECKED, error.message)]
 
 
-def _ledger(chain: Chain, running: Replay, *, witnessed: bool) -> Subject:
-    counts = (
-        f"blocks 0-{chain.height - 1}, {_count(running.transactions, 'transaction')},"
-        f" {_count(running.records, 'record')}"
-    )
-    signed = "witnessed as far as the heads below say" if witnessed else "NOT witnessed"
-    detail = f"{counts}: consistent, signed by the operator, {signed}"
+def _ledger(chain: Chain, running: Replay, remarks: Remarks, witnessed: int) -> Subject:
+    last = chain.height - 1
+    said = [
+        f"blocks 0-{last}",
+        _count(running.transactions, "transaction"),
+        _count(running.records, "record"),
+        remarks.configuration,
+        *([remarks.times] if remarks.times else []),
+    ]
+    signed = f"witnessed up to block {witnessed - 1} of {last}" if witnessed else "NOT witnessed"
+    detail = f"{', '.join(said)}: consistent, signed by the operator, {signed}"
     return Subject("ledger", chain.origin, VERIFIED, detail)
 
 
@@ -99,9 +111,6 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _unknown(digest: str, block: int) -> Subject:
-    detail = (
-        f"from block {block} on its transactions were not run again: it is not at hand, or not trusted"
-        " (tally verify --packages DIR)"
-    )
+def _unknown(digest: str, block: int, reason: str) -> Subject:
+    detail = f"from block {block} on its transactions were not run again: {reason}"
     return Subject("contracts", digest, UNCHECKED, detail)

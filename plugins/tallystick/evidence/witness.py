@@ -53,36 +53,35 @@ class Kept:
             return None
 
 
-def judge(chain: Chain, kept: Kept) -> tuple[list[Subject], bool]:
-    """What the kept heads and the trusted keys say of a log that was walked, and whether it is witnessed."""
-    subjects, witnessed = [], False
+def judge(chain: Chain, kept: Kept) -> tuple[list[Subject], int]:
+    """What the kept heads and the trusted keys say of a log that was walked, and how many of its blocks
+    the pin covers where it counts and nothing contradicts."""
+    subjects, witnessed = [], 0
     if kept.trust is not None:
-        trusted, witnessed = _trusted(chain, kept.trust, pinned=kept.pin is not None)
-        subjects.append(trusted)
+        subjects.append(_trusted(chain, kept.trust, pinned=kept.pin is not None))
     if kept.pin is not None and (pin := kept.pin_head):
         subject = _signed(kept.pin, kept.trust) or _extends(chain, pin, "checkpoint")
         subjects.append(subject)
-        witnessed = witnessed or (subject.status == VERIFIED and pin.size > 0)
+        if subject.status == VERIFIED:
+            witnessed = chain.whole_blocks[pin.size]
     if last := kept.last_head:
         subjects.append(_extends(chain, last, "last head seen"))
     elif kept.last_seen is not None:
         subjects.append(Subject("last head seen", chain.origin, UNCHECKED, "what was kept of it is damaged"))
-    return subjects, witnessed and all(subject.status != CHANGED for subject in subjects)
+    return subjects, 0 if any(subject.status == CHANGED for subject in subjects) else witnessed
 
 
-def _trusted(chain: Chain, trust: TrustPolicy, *, pinned: bool) -> tuple[Subject, bool]:
-    """Today's own head under the trusted keys. Where a pin is given, a quorum is asked of the pin only."""
+def _trusted(chain: Chain, trust: TrustPolicy, *, pinned: bool) -> Subject:
+    """Today's own head under the trusted keys. A ledger's file holds no cosignatures: a quorum is asked
+    of the pin, which somebody else keeps."""
     try:
         judgement = trust.judge(chain.checkpoint)
     except ProofError as error:
-        return Subject("trust", chain.origin, CHANGED, f"today's head: {error}"), False
-    if judgement.witnessed:
-        names = ", ".join(sorted(signed.verifier.name for signed in judgement.witnesses))
-        return Subject("trust", chain.origin, VERIFIED, f"today's head is cosigned by {names}"), True
+        return Subject("trust", chain.origin, CHANGED, f"today's head: {error}")
     if not judgement.quorum_met and not pinned:
-        detail = "too few of the witnesses that you trust cosigned today's head"
-        return Subject("trust", chain.origin, UNCHECKED, detail), False
-    return Subject("trust", chain.origin, VERIFIED, "today's head is signed by a key that you trust"), False
+        detail = "it asks for witnesses: give the head that they cosigned (tally verify --since FILE)"
+        return Subject("trust", chain.origin, UNCHECKED, detail)
+    return Subject("trust", chain.origin, VERIFIED, "today's head is signed by a key that you trust")
 
 
 def _signed(pin: str, trust: TrustPolicy | None) -> Subject | None:

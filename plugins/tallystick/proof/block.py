@@ -20,8 +20,14 @@ from tallystick.proof.membership import Member, Membership, Msp
 GENESIS_PREVIOUS: Final = "0" * 64
 VERDICTS: Final = ("VALID", "MVCC_READ_CONFLICT", "PHANTOM_READ_CONFLICT")
 
+MAX_MSPS: Final = 64
+MAX_CERTIFICATES: Final = 64
+MAX_CONFIG: Final = 4 * 1024 * 1024
+
+_MAX_INTEGER: Final = 2**53 - 1
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _NONCE: Final = re.compile(r"[0-9a-f]{48}")
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +107,7 @@ class Block:
 
 def canonical(value: Any) -> bytes:
     """Canonical JSON of a value of the restricted model (docs/formats/canonical.md)."""
-    return json.dumps(
-        value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
-    ).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def transaction_id(nonce: bytes, creator: bytes) -> str:
@@ -133,18 +137,24 @@ def parse_block(header_bytes: bytes, data: bytes) -> Block:
 
 
 def parse_config(data: bytes) -> Config:
-    """A configuration from its canonical JSON. Raises `Malformed`."""
+    """A configuration from its canonical JSON, within the limits of its format. Raises `Malformed`."""
     what = "configuration"
+    if len(data) > MAX_CONFIG:
+        raise Malformed(f"{what}: longer than {MAX_CONFIG:,} bytes")
     value = _load(data, what)
     types = {"log_key": str, "msps": dict, "name": str, "number": int, "package": str, "time": int, "v": int}
     _expect(value, types, what)
     if value["v"] != 1 or not _SHA256.fullmatch(value["package"]):
         raise Malformed(f"{what}: a version or package digest that is not known")
+    if len(value["msps"]) > MAX_MSPS:
+        raise Malformed(f"{what}: more than {MAX_MSPS} organisations")
     msps = []
     for msp_id, msp in sorted(value["msps"].items()):
         _expect(msp, {"crls": list, "roots": list}, what)
         if not all(isinstance(pem, str) for pem in [*msp["roots"], *msp["crls"]]):
             raise Malformed(f"{what}: a certificate that is not text")
+        if max(len(msp["roots"]), len(msp["crls"])) > MAX_CERTIFICATES:
+            raise Malformed(f"{what}: more than {MAX_CERTIFICATES} roots or revocation lists")
         msps.append(Msp(msp_id, _pems(msp["roots"]), _pems(msp["crls"])))
     log_key = _base64(value["log_key"], what)
     if len(log_key) != 32:
@@ -230,9 +240,23 @@ def parse_proposal(data: bytes, what: str = "proposal") -> Mapping[str, Any]:
     return proposal  # type: ignore[no-any-return]
 
 
+def _integer(text: str) -> int:
+    value = int(text)
+    if not -_MAX_INTEGER <= value <= _MAX_INTEGER:
+        raise ValueError
+    return value
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError
+
+
+_DECODER: Final = json.JSONDecoder(parse_int=_integer, parse_float=_no_number, parse_constant=_no_number)
+
+
 def _load(data: bytes, what: str) -> Any:
     try:
-        value = json.loads(data)
+        value = _DECODER.decode(str(data, "utf-8"))
         again = canonical(value)
     except (ValueError, RecursionError):
         raise Malformed(f"{what}: not JSON") from None

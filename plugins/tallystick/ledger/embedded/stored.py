@@ -97,6 +97,8 @@ class StoredFile:
         }
         if found != _schema():
             raise NotAsRecorded(f"the ledger file {self._path} has other tables than a ledger has")
+        if self._connection.execute("PRAGMA user_version").fetchone()[0] != 0:
+            raise NotAsRecorded(f"the ledger file {self._path} is marked as of a form that is not known here")
 
 
 def _schema() -> set[tuple[Any, ...]]:

@@ -7,11 +7,13 @@ import json
 import sqlite3
 import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from support import forgery, ledgers
 from support.cases import bad
 
+import chaincode
 from tallystick.errors import NotAsRecorded
 from tallystick.evidence.derived import TABLES
 from tallystick.execution import packages
@@ -296,3 +298,52 @@ def test_contracts_that_were_kept_run_again(case, monkeypatch, tmp_path):
     packages.keep_current(tmp_path / "packages")
     monkeypatch.setattr(packages, "current_digest", lambda: "f" * 64)
     assert case.verify(packages=tmp_path / "packages").verified
+
+    def change(data):
+        data["transactions"][0]["response"] = "null"
+
+    forgery.sign_anew(case.path, case.log_key, forgery.change_block(2, change))
+    (found,) = bad(case.verify(packages=tmp_path / "packages"))
+    assert found.detail == "transaction 0 run again has other response than the block says"
+
+
+@pytest.mark.parametrize("body", ["raise SystemExit", "import os; os.write(1, b'x' * 99)", "raise OSError"])
+def test_contracts_that_break_off_cannot_be_checked_and_never_pass(case, monkeypatch, body):
+    """The fourth transaction of them ends the process that ran the three before it."""
+    files = packages.manifest(Path(chaincode.__file__).parent)
+    source = files["catalogue.py"].decode()
+    opening = "    if contract not in CONTRACTS:\n"
+    assert opening in source
+    broken = f"    if transaction == 'declare_run':\n        {body}\n{opening}"
+    files["catalogue.py"] = source.replace(opening, broken).encode()
+    monkeypatch.setattr(packages, "current_digest", lambda: "f" * 64)
+    monkeypatch.setattr(packages, "kept", lambda digest, directory: files)
+    report = case.verify()
+    assert report.exit_code == 3
+    (found,) = bad(report)
+    assert (found.kind, found.status) == ("contracts", "cannot check")
+    assert found.detail.startswith(
+        "from block 5 on its transactions were not run again: the process that ran"
+    )
+
+
+def test_a_file_of_a_form_that_is_not_known_is_refused(case):
+    with closing(sqlite3.connect(case.path)) as connection:
+        connection.execute("PRAGMA user_version = 1")
+    with pytest.raises(NotAsRecorded, match="a form that is not known"):
+        case.verify()
+
+
+def test_what_no_table_holds_is_not_the_ledger(case):
+    """Free pages and bytes behind the last page are read by nobody (docs/verification.md, 9)."""
+    with closing(sqlite3.connect(case.path)) as connection:
+        connection.execute("CREATE TABLE more (data BLOB)")
+        connection.execute("INSERT INTO more VALUES (randomblob(50000))")
+        connection.commit()
+        connection.execute("DROP TABLE more")
+        connection.commit()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert connection.execute("PRAGMA freelist_count").fetchone()[0] > 5
+    with case.path.open("ab") as file:
+        file.write(b"x" * 10_000)
+    assert case.verify().verified

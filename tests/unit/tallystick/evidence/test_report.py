@@ -33,9 +33,11 @@ def test_what_is_wrong_outweighs_what_is_unknown(statuses, code):
 
 
 def test_the_json_has_these_fields_and_no_others():
-    assert Report((Subject("run", "run/1", "CHANGED", "metric mae: …"),), True).value() == {
+    assert Report((Subject("run", "run/1", "CHANGED", "metric mae: …"),), True, None, 2, 3).value() == {
         "verified": False,
         "witnessed": True,
+        "witnessed_blocks": 2,
+        "blocks": 3,
         "subjects": [{"kind": "run", "id": "run/1", "status": "CHANGED", "detail": "metric mae: …"}],
     }
 

@@ -46,7 +46,8 @@ def test_a_ledger_that_extends_the_pinned_head_is_witnessed_by_it(case):
     assert report.verified
     assert report.witnessed
     assert by_kind(report, "checkpoint").detail == "extends it: blocks 0-2 are those of that head"
-    assert report.subjects[0].detail.endswith("witnessed as far as the heads below say")
+    assert report.subjects[0].detail.endswith(f"witnessed up to block 2 of {case.last_block}")
+    assert (report.witnessed_blocks, report.blocks) == (3, case.last_block + 1)
 
 
 def test_a_pin_of_today_is_witnessed_too(case):
@@ -162,16 +163,25 @@ def test_a_quorum_is_asked_of_the_pin(case, witness):
     assert report.witnessed
 
 
-def test_without_a_pin_the_quorum_is_asked_of_todays_head(case, witness):
-    key, policy = witness
+def test_without_a_pin_a_quorum_is_met_by_no_ledgers_own_word(case, witness):
+    _, policy = witness
     report = case.verify(trust=policy)
-    assert report.exit_code == 3
-    assert not report.witnessed
-    cosigned = cosign_note(case.head(), "regulator.example", key, 1_700_000_000)
-    forgery.execute(case.path, "UPDATE blocks SET checkpoint = ? WHERE number = ?", cosigned, case.last_block)
-    report = case.verify(trust=policy)
-    assert report.witnessed
-    assert by_kind(report, "trust").detail == "today's head is cosigned by regulator.example"
+    assert (report.exit_code, report.witnessed) == (3, False)
+    assert by_kind(report, "trust").detail.startswith("it asks for witnesses")
+
+
+@pytest.mark.parametrize("line", ["cosigned", "twice", "unknown"])
+def test_a_stored_head_is_the_log_keys_one_line_and_nothing_else(case, witness, line):
+    """A line that no key in force made would stand there as if somebody had confirmed the head."""
+    head = case.head()
+    note = {
+        "cosigned": cosign_note(head, "regulator.example", witness[0], 1_700_000_000),
+        "twice": head + head.splitlines(keepends=True)[-1],
+        "unknown": head + "— nobody.example AAAAAAAA\n",
+    }[line]
+    forgery.execute(case.path, "UPDATE blocks SET checkpoint = ? WHERE number = ?", note, case.last_block)
+    (found,) = bad(case.verify(trust=trust(case)))
+    assert found.detail == "the signed head has more lines than the log's key made"
 
 
 def test_a_pin_that_is_no_checkpoint_is_the_callers_mistake(case):

@@ -1,21 +1,14 @@
-"""A contract package is its files' digest; a kept one runs again, a changed one does not."""
+"""A contract package is its files' digest; a kept one is at hand only as long as it is those files."""
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from pathlib import Path
 
 import pytest
 
-import chaincode.catalogue
-from chaincode.errors import Refusal
+import chaincode
 from tallystick.errors import CouldNotCheck, InvalidInput
 from tallystick.execution import packages
-
-
-def test_the_current_package_is_the_running_one(tmp_path):
-    assert packages.load(packages.current_digest(), None) is chaincode.catalogue.invoke
 
 
 def test_any_changed_file_changes_the_digest(tmp_path):
@@ -26,67 +19,50 @@ def test_any_changed_file_changes_the_digest(tmp_path):
         assert packages.digest_of({k: v for k, v in files.items() if k != name}) != packages.current_digest()
 
 
-def _keep_changed(tmp_path: Path, old: str, new: str) -> str:
-    """Keep a package in which errors.py reads ``new`` for ``old``; returns its digest."""
-    kept = tmp_path / packages.keep_current(tmp_path)
-    (kept / "chaincode" / "catalogue.py").chmod(0o600)
-    path = kept / "chaincode" / "catalogue.py"
-    path.write_text(path.read_text().replace(old, new))
-    digest = packages.digest_of(packages.manifest(kept / "chaincode"))
-    kept.rename(tmp_path / digest)
-    return digest
-
-
-def test_a_kept_package_of_another_digest_runs_and_leaves_the_current_one_alone(tmp_path):
-    digest = _keep_changed(tmp_path, '"UNKNOWN_CONTRACT"', '"OLD_UNKNOWN_CONTRACT"')
-    old = packages.load(digest, tmp_path)
-    with pytest.raises(Refusal) as refused:
-        asyncio.run(old(None, "nothing", "x", b"{}"))
-    assert refused.value.code == "OLD_UNKNOWN_CONTRACT"
-    with pytest.raises(Refusal) as refused:
-        asyncio.run(chaincode.catalogue.invoke(None, "nothing", "x", b"{}"))
-    assert refused.value.code == "UNKNOWN_CONTRACT"
-
-
-def test_a_package_that_was_changed_or_is_not_kept_cannot_be_checked(tmp_path):
-    digest = _keep_changed(tmp_path, '"UNKNOWN_CONTRACT"', '"OLD_UNKNOWN_CONTRACT"')
-    for missing in ("0" * 64, digest[:-1] + "0"):
-        with pytest.raises(CouldNotCheck, match="not at hand"):
-            packages.load(missing, tmp_path)
-    path = tmp_path / digest / "chaincode" / "errors.py"
-    path.chmod(0o600)
-    path.write_text(path.read_text() + "#")
-    with pytest.raises(CouldNotCheck, match="not at hand"):
-        packages.load(digest, tmp_path)
-
-
-def test_a_kept_package_imports_only_itself(tmp_path):
-    digest = _keep_changed(tmp_path, '"UNKNOWN_TRANSACTION"', '"OLD_UNKNOWN_TRANSACTION"')
-    packages.load(digest, tmp_path)
-    loaded = {name: module for name, module in sys.modules.items() if name.startswith(f"chaincode_{digest}")}
-    assert len(loaded) > 10
-    for module in loaded.values():
-        for value in vars(module).values():
-            home = getattr(value, "__module__", None) or getattr(value, "__name__", "")
-            assert not str(home).startswith("chaincode."), (module.__name__, value)
+def test_a_kept_package_is_its_files(tmp_path):
+    digest = packages.keep_current(tmp_path)
+    assert packages.kept(digest, tmp_path) == packages.manifest(Path(chaincode.__file__).parent)
 
 
 @pytest.mark.parametrize(
-    "planted", ["__pycache__/catalogue.cpython-311.pyc", "catalogue.so", "catalogue.pyc", "json.py"]
+    "planted", ["__pycache__/catalogue.cpython-311.pyc", "catalogue.so", "catalogue.pyc", "chaincode.pth"]
 )
-def test_files_beside_the_digested_ones_do_not_run(tmp_path, planted):
+def test_files_beside_the_digested_ones_are_not_of_the_package(tmp_path, planted):
     """A stale or poisoned compiled file under a digest that matches must not be what an auditor runs."""
-    digest = _keep_changed(tmp_path, '"UNKNOWN_CONTRACT"', f'"PLANTED_{len(planted)}"')
+    digest = packages.keep_current(tmp_path)
     path = tmp_path / digest / "chaincode" / planted
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"raise SystemExit")
-    if planted.endswith(".py"):  # another source file is part of the package, and so another package
-        with pytest.raises(CouldNotCheck):
-            packages.load(digest, tmp_path)
-        return
-    with pytest.raises(Refusal) as refused:
-        asyncio.run(packages.load(digest, tmp_path)(None, "nothing", "x", b"{}"))
-    assert refused.value.code == f"PLANTED_{len(planted)}"
+    assert packages.kept(digest, tmp_path) == packages.manifest(Path(chaincode.__file__).parent)
+
+
+def _append(root: Path) -> None:
+    path = root / "errors.py"
+    path.chmod(0o600)
+    path.write_text(path.read_text() + "#")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _append,
+        lambda root: (root / "json.py").write_bytes(b""),
+        lambda root: (root / "ü.py").write_bytes(b""),
+        lambda root: (root / "folder.py").mkdir(),
+        lambda root: (root / "errors.py").unlink(),
+    ],
+)
+def test_a_package_that_was_changed_is_not_at_hand(tmp_path, spoil):
+    digest = packages.keep_current(tmp_path)
+    spoil(tmp_path / digest / "chaincode")
+    with pytest.raises(CouldNotCheck, match="not at hand"):
+        packages.kept(digest, tmp_path)
+
+
+@pytest.mark.parametrize("directory", [None, "."])
+def test_a_package_that_is_not_kept_is_not_at_hand(tmp_path, directory):
+    with pytest.raises(CouldNotCheck, match="not at hand"):
+        packages.kept("0" * 64, directory and tmp_path / directory)
 
 
 def test_files_that_changed_since_are_not_kept_as_what_runs(tmp_path, monkeypatch):

@@ -172,6 +172,34 @@ def test_configurations_out_of_their_form_are_refused(written, field, value):
         parse_config(canonical(config))
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda config, pem: config["msps"].update({f"M{n}": {"roots": [], "crls": []} for n in range(64)}),
+         "more than 64 organisations"),
+        (lambda config, pem: config["msps"]["OperatorMSP"].update(roots=[pem] * 65), "more than 64 roots"),
+        (lambda config, pem: config["msps"]["OperatorMSP"].update(crls=[pem] * 65), "more than 64 roots"),
+        (lambda config, pem: config.update(name="x" * (4 << 20)), "longer than 4,194,304 bytes"),
+    ],
+)  # fmt: skip
+def test_a_configuration_has_limits(written, change, problem):
+    """Every certificate costs a check of a signature, and each is checked against the others."""
+    config = json.loads(json.loads(written.config.data)["config"])
+    change(config, config["msps"]["OperatorMSP"]["roots"][0])
+    with pytest.raises(Malformed, match=problem):
+        parse_config(canonical(config))
+
+
+@pytest.mark.parametrize("number", ["1.5", "1e3", "NaN", "9007199254740992", "1" * 5000])
+def test_a_number_beyond_the_model_is_refused(written, number):
+    config = json.loads(written.config.data)["config"]
+    changed = config.replace('"number":0', f'"number":{number}')
+    assert changed != config
+    with pytest.raises(Malformed, match="not JSON"):
+        parse_config(changed.encode())
+    assert parse_config(config.replace('"number":0', '"number":9007199254740991').encode())
+
+
 class TestConfigurations:
     def parts(self, written, user="admin", **changes):
         config = json.loads(json.loads(written.config.data)["config"]) | changes

@@ -1,0 +1,64 @@
+"""What a verifier knows of a block, whichever host wrote it: who signed, what was asked, what came of it.
+
+A host's chain (`tallystick.evidence.chain` for the embedded ledger) judges a block's bytes and says this;
+whether the transactions do give it is judged by running them again (`tallystick.evidence.reexecution`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tallystick.errors import NotAsRecorded
+from tallystick.execution.simulate import Call, Simulation
+
+
+class BadBlock(NotAsRecorded):
+    """A block that is not as a ledger writes it. ``number`` is where it should stand."""
+
+    def __init__(self, number: int, problem: str) -> None:
+        super().__init__(f"block {number}: {problem}")
+        self.number = number
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedTransaction:
+    """A transaction whose signer is judged: what was called, as whom, and what the block says came of it.
+
+    ``verdict`` is VALID or why it did not count; ``leaf`` is the index of its leaf (-1 where it did not
+    count), and its records' leaves follow that one.
+    """
+
+    call: Call
+    verdict: str
+    recorded: Simulation
+    leaf: int
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """What a block changed of the rules: none of ``changed`` for the first configuration.
+
+    ``time`` is the signer's claim, in milliseconds since the epoch.
+    """
+
+    time: int
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedBlock:
+    """A block whose signatures, place, leaves and head are right. Its verdicts and writes are not judged.
+
+    ``digest`` is its hash in hex; ``package`` the digest of the contracts in force for it;
+    ``configured`` is there where it changed the rules. ``hashes`` are the tree's new stored hashes,
+    from stored index ``first_hash`` on.
+    """
+
+    number: int
+    digest: str
+    package: str
+    configured: Configured | None
+    transactions: tuple[JudgedTransaction, ...]
+    first_hash: int
+    hashes: bytes
