@@ -11,8 +11,9 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Final, Literal
+from typing import Final, Literal
 
 from tallystick.errors import InvalidInput
 
@@ -32,7 +33,7 @@ _SUFFIXES: Final[dict[str, FileKind]] = {
 _PACKED: Final = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip (or a spreadsheet)", b"BZh": "bzip2"}
 
 
-def open_plain(path: Path) -> BinaryIO:
+def open_plain(path: Path) -> BufferedReader:
     """The file opened for reading; the name is taken literally, links are followed.
 
     Raises `InvalidInput`, at once, for a directory, a pipe, a device, and what cannot be read.
