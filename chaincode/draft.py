@@ -46,16 +46,18 @@ class Draft:
         Raises `Refusal` BACKDATED for a time below a stream's last less the charter's skew, and
         TOO_LARGE for a record above `MAX_RECORD`.
         """
-        positions: dict[str, dict[str, int]] = {}
+        text, numbered = canonical.encode_text, dict[str, bytes]()
         for stream in streams:
             key = key_of(stream)
             last = Position.of(await self.get(key))
             position = advance(last, self.context.claimed_time, self._skew_ms, stream)
-            positions[stream] = position.value()
             self.put(key, position.value())
-        # `body` sorts before every other key, so that its bytes are encoded once and kept.
-        rest = canonical.encode({"v": VERSION, "kind": kind, "id": record_id, "streams": positions})
-        data = b'{"body":' + body + b"," + rest[1:]
+            numbered[stream] = b'%b:{"number":%d,"time":%d}' % (text(stream), position.number, position.time)
+        # Canonical JSON of an object whose fields are known, around the body's bytes, which are encoded once.
+        positions = b",".join(numbered[stream] for stream in sorted(numbered))
+        data = b'{"body":%b,"id":%b,"kind":%b,"streams":{%b},"v":%d}' % (
+            body, text(record_id), text(kind), positions, VERSION
+        )  # fmt: skip
         if len(data) > MAX_RECORD:
             raise Refusal("TOO_LARGE", limit_bytes=MAX_RECORD)
         self._records.append(data)
@@ -63,7 +65,8 @@ class Draft:
 
     async def close(self) -> None:
         """Write every changed key and emit every record. Call once, last."""
-        for key in sorted(self._written):
-            await self.context.put(key, canonical.encode(self._values[key]))
+        keys = sorted(self._written)
+        for key, data in zip(keys, canonical.encode_each([self._values[key] for key in keys]), strict=True):
+            await self.context.put(key, data)
         for data in self._records:
             self.context.emit(data)

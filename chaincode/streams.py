@@ -6,14 +6,12 @@ here, which is why the prefix is no contract's own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from chaincode.errors import Refusal
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """A number in a stream and its time, in milliseconds since the epoch."""
 
     number: int

@@ -7,8 +7,8 @@ the capability `pipeline`; reading is open to every party of the charter.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from chaincode import canonical, shapes
 from chaincode.context import Context
@@ -20,15 +20,16 @@ from chaincode.provenance.records import Kind
 from chaincode.provenance.rules import Subject
 from chaincode.streams import Position, key_of
 
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+
+class Decided(NamedTuple):
     """What a decision leaves: the record's streams, the facts that later decisions read, and what
     the contract itself adds to the record's body."""
 
     streams: tuple[str, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    adds: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = _NOTHING
+    adds: Mapping[str, Any] = _NOTHING
 
 
 Decision = Callable[[Draft, Any], Awaitable[Decided]]
@@ -181,11 +182,11 @@ _WRITERS: Final[dict[str, tuple[Kind, Decision]]] = {
 }
 
 
-async def _write(draft: Draft, transaction: str, request: Any) -> dict[str, Any]:
+async def _write(draft: Draft, transaction: str, request: Any, body: bytes) -> dict[str, Any]:
+    """One item; ``body`` is the request's own bytes."""
     kind, decide = _WRITERS[transaction]
     kind.shape(request, "request")
     first_key = records.request_key(request["request_id"])
-    body = canonical.encode_decoded(request)
     content = canonical.digest(b'["%s",%s]' % (transaction.encode(), body))
     first = await draft.get(first_key)
     if first is not None:
@@ -214,7 +215,7 @@ async def _open(context: Context) -> Draft:
 def _writer(transaction: str) -> Callable[[Context, Any], Awaitable[Any]]:
     async def write(context: Context, request: Any) -> Any:
         draft = await _open(context)
-        result = await _write(draft, transaction, request)
+        result = await _write(draft, transaction, request, canonical.encode_decoded(request))
         await draft.close()
         return result
 
@@ -229,12 +230,13 @@ async def batch(context: Context, request: Any) -> Any:
     """
     draft = await _open(context)
     _BATCH(request, "request")
+    bodies = canonical.encode_each_decoded([item["request"] for item in request["items"]])
     results = []
-    for index, item in enumerate(request["items"]):
+    for index, (item, body) in enumerate(zip(request["items"], bodies, strict=True)):
         try:
             if item["transaction"] not in _WRITERS:
                 raise Refusal("UNKNOWN_TRANSACTION")
-            results.append(await _write(draft, item["transaction"], item["request"]))
+            results.append(await _write(draft, item["transaction"], item["request"], body))
         except Refusal as refusal:
             raise Refusal(refusal.code, **{**refusal.facts, "item": index}) from None
     await draft.close()

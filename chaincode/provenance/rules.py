@@ -6,16 +6,14 @@ No rule of this contract depends on the time; streams keep its order (chaincode/
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from chaincode.errors import Refusal
 
 RETIRABLE = frozenset({"dataset", "screening", "validation", "intent", "run", "model"})
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """What state says of a record that a request refers to; None where there is nothing."""
 
     facts: Any

@@ -114,3 +114,36 @@ def test_a_refusal_names_the_place_and_not_the_value():
         canonical.encode({"patient": [{"note": 3.25}]})
     assert "value.patient[0].note" in str(refusal.value)
     assert "3.25" not in str(refusal.value)
+
+
+@given(st.lists(values, max_size=5))
+def test_many_values_encode_as_each_alone(many):
+    each = [canonical.encode(value) for value in many]
+    assert canonical.encode_each(many) == canonical.encode_each_decoded(many) == each
+
+
+@pytest.mark.parametrize(
+    "value", ["\ud800", ["a", "\ud800", "b"], {"a": ["\ud800"]}, 0.5, {"a": {"$b": 1}}, {"a": 2**53}]
+)
+def test_many_values_are_refused_where_one_is(value):
+    with pytest.raises(canonical.NotCanonical):
+        canonical.encode_each(["before", value, "behind"])
+
+
+@given(st.text())
+def test_a_text_encodes_as_any_value(text):
+    try:
+        expected = canonical.encode(text)
+    except canonical.NotCanonical:
+        with pytest.raises(canonical.NotCanonical):
+            canonical.encode_text(text)
+    else:
+        assert canonical.encode_text(text) == expected
+
+
+def test_only_bytes_that_were_encoded_here_are_taken_as_canonical():
+    encoded = canonical.encode({"a": [1, {"b": "c"}]})
+    assert canonical.decode(encoded) == canonical.decode(bytes(encoded)) == {"a": [1, {"b": "c"}]}
+    for changed in (encoded[:-1] + b" }", encoded + b"\n", encoded.replace(b":", b": ")):
+        with pytest.raises(canonical.NotCanonical):
+            canonical.decode(changed)
