@@ -128,3 +128,32 @@ def test_whoever_is_interrupted_while_waiting_stops_nobody(ahead):
         thread.join(10)
         assert not thread.is_alive()
     assert recorder.groups == [[0], [1, 2] if ahead else [2]]
+
+
+def test_whoever_is_interrupted_while_its_group_is_committed_does_not_stop_those_behind_it():
+    """Of a group one wakes the next, and one of them has gone."""
+    first, second = Recorder(), Recorder()
+    commits = GroupCommit(lambda items: (second if first.groups else first)(items), 100)
+    threads = [start(commits, [0])]
+    assert first.entered.wait(10)
+    threads.append(start(commits, [1]))
+    gathered(commits, 1)
+
+    def interrupt() -> None:
+        gathered(commits, 2)
+        threads.append(start(commits, [2]))
+        gathered(commits, 3)
+        first.go_on.set()
+        assert second.entered.wait(10)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        commits.run([99])
+    interrupting.join(10)
+    second.go_on.set()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert second.groups == [[1, 99, 2]]
