@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from chaincode import host_limits
 from chaincode.context import Caller, Context
@@ -30,8 +29,7 @@ class Snapshot(Protocol):
         """At most ``limit`` entries with start <= key < end, in key order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
+class Scan(NamedTuple):
     """A range that was read: ``digest`` covers the keys and versions of the page that came back."""
 
     start: str
@@ -40,8 +38,7 @@ class Scan:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Simulation:
+class Simulation(NamedTuple):
     """What a transaction read, would write and would record."""
 
     reads: dict[str, Version | None]
@@ -51,8 +48,7 @@ class Simulation:
     response: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """What is run, and as whom."""
 
     contract: str

@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tallystick.execution.simulate import Simulation, Version
-from tallystick.execution.state_table import StateSnapshot
+from tallystick.ledger.embedded.pending import PendingState
 from tallystick.ledger.embedded.proposals import SignedProposal, envelope_bytes
 from tallystick.proof import leaves
 from tallystick.proof.block import Config, Header, canonical
@@ -23,6 +23,7 @@ from tallystick.proof.note import sign_note
 
 #: Stored hashes a row: as many as lie on one page of the file, so that one hash is one page read.
 _HASHES_A_ROW: Final = 120
+_IDS_ASKED: Final = 500
 
 
 @dataclass(slots=True)
@@ -50,51 +51,24 @@ class Head:
         )
 
 
-@dataclass(slots=True)
-class PendingState:
-    """The state as the transactions of the block in the making leave it."""
-
-    committed: StateSnapshot
-    block: int
-    writes: dict[str, tuple[bytes | None, Version]] = field(default_factory=dict)
-    _read: dict[str, tuple[bytes, Version] | None] = field(default_factory=dict)
-
-    def get(self, key: str) -> tuple[bytes, Version] | None:
-        """As `Snapshot.get`, with what the block has written so far."""
-        if key in self.writes:
-            value, version = self.writes[key]
-            return None if value is None else (value, version)
-        # What many transactions of a block read, the charter above all, is fetched once.
-        if key not in self._read:
-            self._read[key] = self.committed.get(key)
-        return self._read[key]
-
-    def scan(self, start: str, end: str, limit: int) -> list[tuple[str, bytes, Version]]:
-        """As `Snapshot.scan`, with what the block has written so far."""
-        changed = {key for key in self.writes if start <= key < end}
-        # Removed keys leave a page short, so as many more are read as were touched.
-        page = self.committed.scan(start, end, limit + len(changed))
-        merged = [entry for entry in page if entry[0] not in changed]
-        for key in changed:
-            value, version = self.writes[key]
-            if value is not None:
-                merged.append((key, value, version))
-        return sorted(merged)[:limit]
-
-    def apply(self, writes: dict[str, bytes | None], position: int) -> None:
-        """Take over the writes of the valid transaction at ``position``."""
-        for key, value in writes.items():
-            self.writes[key] = (value, (self.block, position))
-
-
-@dataclass(frozen=True, slots=True)
-class Executed:
+class Executed(NamedTuple):
     """A proposal that was run, with the verdict that it is ordered under."""
 
     proposal: SignedProposal
     member: Member
     simulation: Simulation
     verdict: str
+
+
+def recorded(connection: sqlite3.Connection, ids: Sequence[str]) -> set[str]:
+    """Which of these transactions (ids in hex) stand in the ledger."""
+    found: set[str] = set()
+    for start in range(0, len(ids), _IDS_ASKED):
+        asked = [bytes.fromhex(each) for each in ids[start : start + _IDS_ASKED]]
+        marks = ",".join("?" * len(asked))
+        rows = connection.execute(f"SELECT id FROM transactions WHERE id IN ({marks})", asked)  # noqa: S608 - marks only
+        found.update(row[0].hex() for row in rows)
+    return found
 
 
 def append_transactions(

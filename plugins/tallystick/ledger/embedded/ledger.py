@@ -19,9 +19,10 @@ from tallystick.execution import packages, simulate
 from tallystick.execution.state_table import StateSnapshot
 from tallystick.identity import Identity
 from tallystick.ledger.embedded import appender
-from tallystick.ledger.embedded.appender import Executed, PendingState
+from tallystick.ledger.embedded.appender import Executed, Head
 from tallystick.ledger.embedded.database import Database
 from tallystick.ledger.embedded.groups import GroupCommit
+from tallystick.ledger.embedded.pending import PendingState, RecentState
 from tallystick.ledger.embedded.proposals import SignedProposal, propose
 from tallystick.ledger.embedded.reader import Reader, Rules
 from tallystick.ledger.embedded.refusals import HINTS, RefusalLog, certified_as, refusal_of
@@ -58,6 +59,13 @@ class _Job:
     endorsed: simulate.Simulation | None = None
     outcome: Receipt | TallystickError | None = None
 
+    def judge(self, rules: Rules) -> Member:
+        """The signer under ``rules``. Raises `Refusal` where they refuse."""
+        if self.member is None or self.judged_by != rules.block:
+            self.member = None
+            self.member, self.judged_by = _judge(self.proposal, rules), rules.block
+        return self.member
+
     def receipt(self) -> Receipt:
         if isinstance(self.outcome, TallystickError):
             raise self.outcome
@@ -86,6 +94,7 @@ class EmbeddedLedger(Reader):
         self._clock = clock
         self._invoke = invoke
         self._groups = GroupCommit(self._commit, MAX_BLOCK)
+        self._recent = RecentState()
         if log_key is not None and log_key.public_key().public_bytes_raw() != self._rules.config.log_key:
             raise InvalidInput(
                 f"the key that signs heads does not belong to the ledger {path}",
@@ -145,9 +154,9 @@ class EmbeddedLedger(Reader):
 
     def _job(self, proposal: SignedProposal, endorsed: simulate.Simulation | None = None) -> _Job:
         # The signature costs most: it is judged here, before anybody waits for the ledger.
-        job, rules = _Job(proposal, endorsed=endorsed), self._rules
+        job = _Job(proposal, endorsed=endorsed)
         with contextlib.suppress(Refusal):
-            job.member, job.judged_by = _judge(proposal, rules), rules.block
+            job.judge(self._rules)
         return job
 
     def _commit(self, batch: list[_Job]) -> None:
@@ -159,8 +168,7 @@ class EmbeddedLedger(Reader):
             )
         ] * len(batch)
         try:
-            with self._database.writing() as connection:
-                outcomes = self._append(connection, batch)
+            outcomes = self._written(batch)
         except TallystickError as error:
             outcomes = [error] * len(batch)
         finally:
@@ -168,9 +176,23 @@ class EmbeddedLedger(Reader):
             for job, outcome in zip(batch, outcomes, strict=True):
                 job.outcome = outcome
 
-    def _append(self, connection: Any, batch: list[_Job]) -> list[Receipt | TallystickError]:
+    def _written(self, batch: list[_Job]) -> list[Receipt | TallystickError]:
+        try:
+            with self._database.writing() as connection:
+                head = self._head(connection)
+                state = self._recent.pending(connection, head.number + 1)
+                outcomes = self._append(connection, batch, head, state)
+        except BaseException:
+            self._recent.forget()
+            raise
+        self._recent.committed(state)
+        return outcomes
+
+    def _append(
+        self, connection: Any, batch: list[_Job], head: Head, state: PendingState
+    ) -> list[Receipt | TallystickError]:
         log_key = self._writable()
-        head, rules = self._head(connection), self._current_rules(connection)
+        rules = self._rules_under(connection, head)
         if rules.config.package != packages.current_digest():
             raise Refused(
                 f"the contracts here ({packages.current_digest()[:12]}) are not those that the ledger"
@@ -178,13 +200,12 @@ class EmbeddedLedger(Reader):
                 code="PACKAGE_NOT_ACTIVE",
                 hint=HINTS["PACKAGE_NOT_ACTIVE"],
             )
-        state = PendingState(StateSnapshot(connection), head.number + 1)
         outcomes: list[Receipt | TallystickError | Executed] = []
-        seen: set[str] = set()
+        seen = self._recorded(connection, batch, rules)
         executed: list[Executed] = []
         for job in batch:
             try:
-                done = self._execute(connection, job, state, rules, seen)
+                done = self._execute(job, state, rules, seen)
             except Refusal as refusal:
                 outcomes.append(self._refused(job.proposal, refusal))
                 continue
@@ -206,15 +227,19 @@ class EmbeddedLedger(Reader):
             for outcome in outcomes
         ]
 
-    def _execute(
-        self, connection: Any, job: _Job, state: PendingState, rules: Rules, seen: set[str]
-    ) -> Executed:
+    def _recorded(self, connection: Any, batch: list[_Job], rules: Rules) -> set[str]:
+        """The transactions of the batch that are in the ledger already; those refused are not asked for."""
+        asked = []
+        for job in batch:
+            with contextlib.suppress(Refusal):
+                job.judge(rules)
+                asked.append(job.proposal.transaction_id)
+        return appender.recorded(connection, asked)
+
+    def _execute(self, job: _Job, state: PendingState, rules: Rules, seen: set[str]) -> Executed:
         proposal = job.proposal
         member = self._admit(job, state, rules)
-        known = connection.execute(
-            "SELECT 1 FROM transactions WHERE id = ?", (bytes.fromhex(proposal.transaction_id),)
-        ).fetchone()
-        if known or proposal.transaction_id in seen:
+        if proposal.transaction_id in seen:
             raise Refusal("DUPLICATE_TRANSACTION")
         if job.endorsed is None:
             return Executed(
@@ -230,15 +255,14 @@ class EmbeddedLedger(Reader):
     def _admit(self, job: _Job, state: simulate.Snapshot, rules: Rules) -> Member:
         """The signer, if the signature is good, the ledger is meant and the clock agrees."""
         proposal = job.proposal
-        if job.member is None or job.judged_by != rules.block:
-            job.member, job.judged_by = _judge(proposal, rules), rules.block
+        member = job.judge(rules)
         if proposal.origin != self._origin:
             raise Refusal("OTHER_LEDGER")
         charter = state.get(CHARTER_KEY)
         skew = Parties.of(charter[0]).skew_ms if charter else DEFAULT_SKEW_MS
         if abs(self._clock() - proposal.time) > skew:
             raise Refusal("CLOCK_SKEW", limit_ms=skew)
-        return job.member
+        return member
 
     def _refused(self, proposal: SignedProposal, refusal: Refusal) -> Refused:
         self._refusals.append(proposal, *certified_as(self._rules.membership, proposal.creator), refusal)

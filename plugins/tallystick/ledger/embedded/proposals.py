@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import functools
 import secrets
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from chaincode import canonical, host_limits
 from chaincode.context import Caller
@@ -19,8 +18,7 @@ from tallystick.proof import block
 from tallystick.proof.membership import Member
 
 
-@dataclass(frozen=True, slots=True)
-class SignedProposal:
+class SignedProposal(NamedTuple):
     """A proposal with its signature. ``data`` is canonical JSON; ``creator`` a serialised identity."""
 
     data: bytes
@@ -38,7 +36,7 @@ class SignedProposal:
         """Whether the fields beside the signed bytes say what those bytes say."""
         if type(self.time) is not int:  # a float would be signed as it is, and then no block could be read
             return False
-        creator = sha256(self.creator).hexdigest()
+        creator = _creator_digest(self.creator)
         data = _encode(
             self.contract, creator, self.nonce.hex(), self.origin, self.request, self.time, self.transaction
         )
@@ -66,7 +64,7 @@ def propose(identity: Identity, origin: str, call: Call, time_ms: int) -> Signed
             hint="Split the batch.",
         )
     data = _encode(
-        call.contract, sha256(creator).hexdigest(), nonce.hex(), origin, request, time_ms, call.transaction
+        call.contract, _creator_digest(creator), nonce.hex(), origin, request, time_ms, call.transaction
     )
     return SignedProposal(
         data,
@@ -95,6 +93,12 @@ def _encode(
 
 
 @functools.lru_cache(maxsize=256)
+def _creator_digest(creator: bytes) -> str:
+    """The digest of an identity that signs many proposals."""
+    return sha256(creator).hexdigest()
+
+
+@functools.lru_cache(maxsize=256)
 def _text(text: str) -> str:
     """The JSON of a name that stands in many proposals."""
     return canonical.encode(text).decode()
@@ -111,7 +115,8 @@ def envelope_bytes(proposal: SignedProposal, simulation: simulate.Simulation) ->
         "signature": base64.b64encode(proposal.signature).decode(),
         "writes": writes_value(simulation.writes),
     }
-    return canonical.encode(content)
+    # In the model already: a proposal that was judged, and what the host took of a contract.
+    return canonical.encode_decoded(content)
 
 
 def reads_value(reads: dict[str, simulate.Version | None]) -> list[list[Any]]:

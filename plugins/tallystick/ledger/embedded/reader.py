@@ -175,9 +175,11 @@ class Reader:
         return NotAsRecorded(f"block {number} is missing from {self._database.path}")
 
     def _current_rules(self, connection: sqlite3.Connection) -> Rules:
-        number = self._head(connection).config
-        if number != self._rules.block:
-            self._rules = _rules_of(self._block(connection, number))
+        return self._rules_under(connection, self._head(connection))
+
+    def _rules_under(self, connection: sqlite3.Connection, head: Head) -> Rules:
+        if head.config != self._rules.block:
+            self._rules = _rules_of(self._block(connection, head.config))
         return self._rules
 
     def _rules_at(self, number: int) -> Rules:
