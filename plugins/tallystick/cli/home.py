@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import socket
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -202,6 +201,8 @@ def _check_port(port: int) -> None:
 
 
 def _is_free(port: int) -> bool:
+    import socket
+
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server itself will
         try:

@@ -53,8 +53,11 @@ def _prove(arguments: argparse.Namespace, settings: Settings, screen: Screen) ->
         indent="  ",
     )
     screen.next(
-        ("tally checkpoint --out .", "the key that an auditor verifies it with, and without us:"),
-        (f"tally check-proof {shlex.quote(str(proof_path))} --trust trust.txt", ""),
+        (f"tally checkpoint --out {shlex.quote(str(arguments.out))}", "writes the key that it is judged by"),
+        (
+            f"tally check-proof {shlex.quote(str(proof_path))} --trust {_trust_file(arguments.out)}",
+            "what an auditor does, without this ledger",
+        ),
     )
     screen.result(
         {
@@ -98,7 +101,7 @@ def _prove_row(arguments: argparse.Namespace, settings: Settings, screen: Screen
         (f"tally prove {arguments.id} --out {shlex.quote(str(arguments.out))}", "the record of that table"),
         (
             f"tally check-proof {shlex.quote(str(path))} --record {shlex.quote(f'{stem}.tlog-proof')}"
-            " --trust trust.txt",
+            f" --trust {_trust_file(arguments.out)}",
             "what an auditor does with both",
         ),
     )
@@ -185,7 +188,7 @@ def _extension(arguments: argparse.Namespace, settings: Settings, screen: Screen
         screen.next(
             (
                 f"tally check-proof {shlex.quote(str(path))} --since {shlex.quote(str(arguments.since))}"
-                " --trust trust.txt",
+                f" --trust {_trust_file(arguments.since.parent)}",
                 "what an auditor does with it",
             )
         )
@@ -199,6 +202,11 @@ def _extension(arguments: argparse.Namespace, settings: Settings, screen: Screen
         }
     )
     return 0
+
+
+def _trust_file(folder: Path) -> str:
+    """Where `tally checkpoint --out` puts the key, as a shell takes it."""
+    return shlex.quote(str(folder / "trust.txt"))
 
 
 def directory(path: Path) -> Path:
