@@ -7,7 +7,6 @@ the capability `pipeline`; reading is open to every party of the charter.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from chaincode import canonical, shapes
@@ -20,16 +19,14 @@ from chaincode.provenance.records import Kind
 from chaincode.provenance.rules import Subject
 from chaincode.streams import Position, key_of
 
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
-
 
 class Decided(NamedTuple):
     """What a decision leaves: the record's streams, the facts that later decisions read, and what
     the contract itself adds to the record's body."""
 
     streams: tuple[str, ...] = ()
-    facts: Mapping[str, Any] = _NOTHING
-    adds: Mapping[str, Any] = _NOTHING
+    facts: Mapping[str, Any] = {}
+    adds: Mapping[str, Any] = {}
 
 
 Decision = Callable[[Draft, Any], Awaitable[Decided]]
