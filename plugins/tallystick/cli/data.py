@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -60,9 +61,10 @@ def _new(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> i
     left = sum(line.split("#")[0].count(EDIT_ME) for line in text.splitlines())
     screen.line(f"Wrote {path}. {left} lines say {EDIT_ME}: only a person knows what belongs there.")
     screen.line("A policy is recorded and handed on: read its ranges and lists as what you publish.")
+    policy, data = shlex.quote(str(path)), shlex.quote(str(arguments.data))
     screen.next(
-        (f"tally policy check {path} --data {arguments.data}", "says what is still to be written"),
-        (f"tally run --data {arguments.data} --policy {path}", "runs the audited pipeline"),
+        (f"tally policy check {policy} --data {data}", "says what is still to be written"),
+        (f"tally run --data {data} --policy {policy}", "runs the audited pipeline"),
     )
     screen.result({"policy": str(path), "to_edit": left})
     return 0
@@ -77,7 +79,8 @@ def _check(arguments: argparse.Namespace, settings: Settings, screen: Screen) ->
     if arguments.data is not None:
         check_columns(policy, arguments.data)
     screen.line(f"{arguments.policy}: a good policy for {policy.name}, {len(policy.columns):,} columns.")
-    screen.next((f"tally run --data {arguments.data or 'FILE'} --policy {arguments.policy}", ""))
+    data, checked = shlex.quote(str(arguments.data or "FILE")), shlex.quote(str(arguments.policy))
+    screen.next((f"tally run --data {data} --policy {checked}", ""))
     screen.result({"policy": str(arguments.policy), "name": policy.name, "columns": len(policy.columns)})
     return 0
 

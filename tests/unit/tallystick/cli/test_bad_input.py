@@ -334,3 +334,11 @@ def test_a_transformation_needs_the_parents_it_was_made_of(
 ) -> None:
     argv = ["run", "--data", "good.csv", "--policy", "good.yaml", "--transformation", "good.csv"]
     check(capsys, argv, 2, "--parent", "Nothing was recorded")
+
+
+def test_a_next_command_quotes_the_files_it_names(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (directory / "my data.csv").write_text("age,cost\n40,10.5\n41,11.0\n")
+    assert main(["policy", "new", "--data", "my data.csv"]) == 0
+    assert "run --data 'my data.csv' --policy 'my data.yaml'" in capsys.readouterr().out
