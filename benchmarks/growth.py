@@ -22,7 +22,7 @@ from typing import Any
 
 import common
 from common import Client
-from report import section
+from report import reached, section
 
 from tallystick.reports.index import open_index
 
@@ -136,7 +136,10 @@ def main() -> None:
 
 def row(size: int, result: dict[str, float], first: dict[str, float]) -> dict[str, str]:
     def ratio(name: str) -> str:
-        return f"{result[name] / first[name]:.2f}"
+        return f"{ratios[name]:.2f}"
+
+    ratios = {name: value / first[name] for name, value in result.items()}
+    missed = [name for name, value in ratios.items() if value > GOAL]
 
     return {
         "records": f"{size:,}",
@@ -150,6 +153,7 @@ def row(size: int, result: dict[str, float], first: dict[str, float]) -> dict[st
         "proof ratio": ratio("proof"),
         "memory": f"{result['memory']:,.0f} MiB",
         "memory ratio": ratio("memory"),
+        "goal": "" if result is first else " ".join([*missed, reached(not missed)]),
     }
 
 

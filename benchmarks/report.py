@@ -41,6 +41,11 @@ def section(
     RESULTS.write_text("\n".join([_TITLE, *(sections[name] for name in sorted(sections))]), encoding="utf-8")
 
 
+def reached(met: bool) -> str:
+    """How a goal is marked in a table."""
+    return "met" if met else "missed"
+
+
 def _sections() -> dict[str, str]:
     if not RESULTS.exists():
         return {}
