@@ -92,25 +92,28 @@ def reconfigure(
 
 
 def _config(name: str, number: int, msps: Sequence[Msp], package: str, log_key: bytes, time: int) -> Config:
-    return parse_config(
-        canonical(
-            {
-                "v": 1,
-                "name": name,
-                "number": number,
-                "msps": {
-                    msp.msp_id: {
-                        "roots": [root.decode() for root in msp.roots],
-                        "crls": [crl.decode() for crl in msp.crls],
-                    }
-                    for msp in msps
-                },
-                "package": package,
-                "log_key": base64.b64encode(log_key).decode(),
-                "time": time,
+    value = {
+        "v": 1,
+        "name": name,
+        "number": number,
+        "msps": {
+            msp.msp_id: {
+                "roots": [root.decode() for root in msp.roots],
+                "crls": [crl.decode() for crl in msp.crls],
             }
-        )
-    )
+            for msp in msps
+        },
+        "package": package,
+        "log_key": base64.b64encode(log_key).decode(),
+        "time": time,
+    }
+    try:
+        return parse_config(canonical(value))
+    except ProofError as error:
+        raise InvalidInput(
+            f"the ledger cannot be configured so: {error}",
+            hint="docs/formats/block.md says what a configuration may hold.",
+        ) from None
 
 
 def _sign(config: Config, admin: Identity, previous: Config | None) -> bytes:
