@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
-from tallystick.cli import data, home, pipelines, proofs, records, verification
+from tallystick.cli import data, fabric, home, pipelines, proofs, records, verification
 from tallystick.cli.command import Adder, Command
 from tallystick.cli.screen import Screen
 from tallystick.errors import InvalidInput, TallystickError
@@ -26,7 +26,7 @@ INTERNAL: Final = 4
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 _COULD_NOT: Final = 3
-_GROUPS: Final = (home, pipelines, data, records, proofs, verification)
+_GROUPS: Final = (home, pipelines, data, records, proofs, verification, fabric)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
