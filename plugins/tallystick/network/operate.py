@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from tallystick.network.genesis import write_genesis
 from tallystick.network.layout import BASE_PORT, PORTS, Layout
 from tallystick.network.lifecycle import Lifecycle
 from tallystick.network.package import package, package_id
+from tallystick.network.processes import Process
 
 _UP_SECONDS: Final = 60.0
 _LAST_LINES: Final = 6
@@ -115,7 +115,7 @@ def up(
     with _held(root):
         network = _made(root, binaries, consensus, base_port, tell)
         ends = time.monotonic() + _UP_SECONDS
-        started: dict[str, subprocess.Popen[bytes]] = {}
+        started: dict[str, Process] = {}
         try:
             _start(network, binaries, started, tell)
             _deploy(network, binaries, started, ends, tell)
@@ -215,9 +215,7 @@ def _make(network: Network, binaries: Binaries) -> Network:
     return network
 
 
-def _start(
-    network: Network, binaries: Binaries, started: dict[str, subprocess.Popen[bytes]], tell: Tell
-) -> None:
+def _start(network: Network, binaries: Binaries, started: dict[str, Process], tell: Tell) -> None:
     layout = network.layout
     missing = {
         name: ports for name, ports in layout.ports.items() if processes.pid_of(layout.root, name) is None
@@ -248,13 +246,13 @@ def _start(
 def _deploy(
     network: Network,
     binaries: Binaries,
-    started: dict[str, subprocess.Popen[bytes]],
+    started: dict[str, Process],
     ends: float,
     tell: Tell,
 ) -> None:
     def alive() -> None:
         for name, process in started.items():
-            if (code := process.poll()) is not None:
+            if (code := process.ended()) is not None:
                 said = processes.last_lines(network.layout.root, name, _LAST_LINES)
                 raise CouldNotCheck(
                     f"{name} ended while the network was starting (exit code {code})",

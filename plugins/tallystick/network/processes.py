@@ -7,9 +7,9 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,27 +23,47 @@ _STOP_SECONDS: Final = 10.0
 _TAIL_BYTES: Final = 64 * 1024
 
 
-def start(
-    root: Path, name: str, command: Sequence[str], environment: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
+@dataclass(slots=True)
+class Process:
+    """A process that this one has started and that outlives it."""
+
+    pid: int
+    _code: int | None = None
+
+    def ended(self) -> int | None:
+        """Its exit code, negative for a signal; None while it runs."""
+        if self._code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._code = os.waitstatus_to_exitcode(status)
+        return self._code
+
+
+def start(root: Path, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Process:
     """Start ``command`` in a session of its own; its output goes to its log, its pid to its file."""
     log = private_directory(root / "log") / f"{name}.log"
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        process = subprocess.Popen(
-            command,
-            env=clean_environment(environment),
-            cwd=root,
-            stdin=subprocess.DEVNULL,
-            stdout=descriptor,
-            stderr=descriptor,
-            start_new_session=True,
+        pid = os.posix_spawn(
+            command[0],
+            list(command),
+            clean_environment(environment),
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, nothing, 0),
+                (os.POSIX_SPAWN_DUP2, descriptor, 1),
+                (os.POSIX_SPAWN_DUP2, descriptor, 2),
+            ],
+            setsid=True,
         )
+    except OSError as error:
+        raise CouldNotCheck(f"{command[0]} cannot be run: {error.strerror}", hint="make fabric") from error
     finally:
         os.close(descriptor)
-    note = {"pid": process.pid, "started": _started(process.pid)}
+        os.close(nothing)
+    note = {"pid": pid, "started": _started(pid)}
     write_atomic(_pid_file(root, name), json.dumps(note).encode())
-    return process
+    return Process(pid)
 
 
 def pid_of(root: Path, name: str) -> int | None:
