@@ -10,6 +10,7 @@ import pytest
 
 import chaincode.catalogue
 from chaincode.errors import Refusal
+from chaincode.fabric.package import digest_of, manifest
 from tallystick.errors import CouldNotCheck, InvalidInput
 from tallystick.execution import packages
 
@@ -19,11 +20,11 @@ def test_the_current_package_is_the_running_one(tmp_path):
 
 
 def test_any_changed_file_changes_the_digest(tmp_path):
-    files = packages.manifest(Path(chaincode.__file__).parent)
-    assert packages.digest_of(files) == packages.current_digest()
+    files = manifest(Path(chaincode.__file__).parent)
+    assert digest_of(files) == packages.current_digest()
     for name, data in files.items():
-        assert packages.digest_of({**files, name: data + b"\n"}) != packages.current_digest()
-        assert packages.digest_of({k: v for k, v in files.items() if k != name}) != packages.current_digest()
+        assert digest_of({**files, name: data + b"\n"}) != packages.current_digest()
+        assert digest_of({k: v for k, v in files.items() if k != name}) != packages.current_digest()
 
 
 def _keep_changed(tmp_path: Path, old: str, new: str) -> str:
@@ -32,7 +33,7 @@ def _keep_changed(tmp_path: Path, old: str, new: str) -> str:
     (kept / "chaincode" / "catalogue.py").chmod(0o600)
     path = kept / "chaincode" / "catalogue.py"
     path.write_text(path.read_text().replace(old, new))
-    digest = packages.digest_of(packages.manifest(kept / "chaincode"))
+    digest = digest_of(manifest(kept / "chaincode"))
     kept.rename(tmp_path / digest)
     return digest
 
