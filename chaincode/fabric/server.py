@@ -81,10 +81,6 @@ class Server:
             stream.close()
         await self._server.stop(grace)
 
-    async def wait(self) -> None:
-        """Until the server was stopped."""
-        await self._server.wait_for_termination()
-
     async def connect(self, _: Any, context: Any) -> None:
         """The Connect call of a peer: its stream, for as long as it lasts."""
         if not self._is_the_peer(context.auth_context()):

@@ -16,7 +16,7 @@ import grpc
 from fabric_protos.peer import chaincode_pb2, proposal_response_pb2
 from google.protobuf.message import DecodeError
 
-from chaincode.fabric.errors import ChaincodeError
+from chaincode.fabric.errors import ChaincodeError, PeerError
 from chaincode.fabric.stub import Limits, Message, Stub
 
 #: Runs one transaction and returns its response; raises `ChaincodeError` to refuse it.
@@ -24,6 +24,8 @@ Handler = Callable[[Stub], Awaitable[bytes]]
 
 _OK: Final = 200
 _FAULT: Final = 500
+#: Longer than a peer lets a transaction run: what comes later than that, nobody waits for.
+_REQUEST_SECONDS: Final = 60
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -94,10 +96,15 @@ class Stream:
         taken = key not in self._active and not self._closing.is_set()
         task = asyncio.create_task(self._transaction(message) if taken else self._turn_away(message))
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._finished)
         if taken:
             self._active.add(key)
             task.add_done_callback(lambda _: self._active.discard(key))
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _LOG.warning("an answer could not be sent: %s", type(error).__name__)
 
     async def _turn_away(self, message: Any) -> None:
         await self._complete(message, _answer(_FAULT, "not taken"), None)
@@ -122,8 +129,11 @@ class Stream:
         key = (message.channel_id, message.txid)
         answer = self._waiting[key] = asyncio.get_running_loop().create_future()
         try:
-            await self._send(message)
-            return await answer
+            async with asyncio.timeout(_REQUEST_SECONDS):
+                await self._send(message)
+                return await answer
+        except TimeoutError:
+            raise PeerError(f"no answer within {_REQUEST_SECONDS} s") from None
         finally:
             self._waiting.pop(key, None)
 

@@ -27,7 +27,7 @@ async def main() -> None:
     )
     server = Server(os.environ["CHAINCODE_SERVER_ADDRESS"], os.environ["CHAINCODE_ID"], die, tls)
     await server.start()
-    await server.wait()
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

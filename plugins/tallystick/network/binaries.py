@@ -12,7 +12,7 @@ from typing import Final
 from tallystick.errors import CouldNotCheck
 
 VERSION: Final = "3.1.1"
-PROGRAMS: Final = ("configtxgen", "orderer", "osnadmin", "peer")
+PROGRAMS: Final = ("configtxgen", "discover", "orderer", "osnadmin", "peer")
 #: Fabric's own configuration files, of the same release, which ours are laid over.
 SAMPLES: Final = ("core.yaml", "orderer.yaml")
 #: What of the network comes with the checkout: the module that pins the programs, templates, the builder.

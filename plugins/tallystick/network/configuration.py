@@ -42,7 +42,7 @@ def orderer_environment(layout: Layout, orderer: Orderer) -> dict[str, str]:
             "tls": str(node / "tls"),
             "data": str(node / "data"),
             "tls_root": str(layout.tls_root(ORDERER_MSP)),
-            "client_roots": ",".join(str(root) for root in _tls_roots(layout)),
+            "client_roots": ",".join([str(layout.tls_root(ORDERER_MSP)), *_member_roots(layout)]),
         },
     )
 
@@ -64,7 +64,7 @@ def peer_environment(layout: Layout, peer: Peer, connection: Path) -> dict[str, 
             "tls": str(node / "tls"),
             "data": str(node / "data"),
             "tls_root": str(layout.tls_root(msp_id)),
-            "client_roots": " ".join(str(root) for root in _tls_roots(layout)),
+            "client_roots": " ".join(_member_roots(layout)),
         },
     )
 
@@ -107,9 +107,8 @@ def client_environment(layout: Layout, peer: Peer, user: str) -> dict[str, str]:
     }
 
 
-def _tls_roots(layout: Layout) -> list[Path]:
-    members = [layout.tls_root(organisation.msp_id) for organisation in ORGANISATIONS]
-    return [layout.tls_root(ORDERER_MSP), *members]
+def _member_roots(layout: Layout) -> list[str]:
+    return [str(layout.tls_root(organisation.msp_id)) for organisation in ORGANISATIONS]
 
 
 def _environment(template: str, values: Mapping[str, str]) -> dict[str, str]:

@@ -127,6 +127,21 @@ class Lifecycle:
 
         _at_once(of, self.layout.peers)
 
+    def meet(self) -> None:
+        """Each peer knows the others and their contracts, so that its gateway finds endorsers."""
+
+        def of(peer: Peer) -> None:
+            doing = f"waiting until {peer.name} knows the other peers"
+
+            def ask() -> tuple[bool, str]:
+                code, told = attempt(self._endorsers(peer), {}, doing=doing, deadline=_CALL_SECONDS)
+                members = [each.organisation.msp_id for each in self.layout.peers]
+                return code == 0 and all(member in told for member in members), told
+
+            until(ask, doing=doing, ends=self.ends, alive=self.alive)
+
+        _at_once(of, self.layout.peers)
+
     def height(self, peer: Peer) -> int | None:
         """How many blocks the peer has; None where it does not answer."""
         code, told = attempt(
@@ -137,6 +152,18 @@ class Lifecycle:
         )
         _, found, document = told.partition("Blockchain info: ")
         return int(json.loads(document)["height"]) if code == 0 and found else None
+
+    def _endorsers(self, peer: Peer) -> list[str]:
+        msp_id = peer.organisation.msp_id
+        user = self.layout.user(msp_id, "admin")
+        return [
+            *(self.binaries.program("discover"), "--MSP", msp_id),
+            *("--peerTLSCA", str(self.layout.tls_root(msp_id))),
+            *("--tlsCert", str(user / "tls" / "cert.pem"), "--tlsKey", str(user / "tls" / "key.pem")),
+            *("--userCert", str(user / "signcerts" / "cert.pem")),
+            *("--userKey", str(user / "keystore" / "key.pem")),
+            *("endorsers", "--channel", CHANNEL, "--chaincode", CHAINCODE, "--server", f"{HOST}:{peer.port}"),
+        ]
 
     def _query(self, peer: Peer) -> tuple[int, str]:
         call = json.dumps({"Args": ["charter:read", "{}"]})

@@ -144,12 +144,16 @@ def down(root: Path, *, erase: bool = False) -> list[str]:
     With ``erase`` its keys and its ledger are removed too. Raises as `load`, but for a network of another
     version that is to be erased.
     """
+    if not root.exists():
+        if not erase:
+            load(root)
+        return []
     with _held(root):
-        names = [path.stem for path in (root / "run").glob("*.json")] if root.is_dir() else []
+        names = [path.stem for path in (root / "run").glob("*.json")]
         if not erase:
             names = [name for name in reversed(load(root).layout.ports) if name in names]
         stopped = processes.stop(root, names) if names else []
-        if erase and root.is_dir():
+        if erase:
             shutil.rmtree(root)
     return stopped
 
@@ -260,9 +264,8 @@ def _deploy(
                 )
 
     lifecycle = Lifecycle(network.layout, binaries, alive, ends)
-    if started:
-        tell("joining the channel")
-        lifecycle.join()
+    tell("joining the channel")
+    lifecycle.join()
     definition = lifecycle.committed(network.layout.peers[0])
     if definition is None:
         tell("installing the contracts")
@@ -277,6 +280,8 @@ def _deploy(
         )
     tell("waiting for the contracts to answer")
     lifecycle.answer()
+    tell("waiting for the peers to know one another")
+    lifecycle.meet()
 
 
 @contextmanager

@@ -41,6 +41,7 @@ class Process:
 
 def start(root: Path, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Process:
     """Start ``command`` in a session of its own; its output goes to its log, its pid to its file."""
+    private_directory(root / "run")
     log = private_directory(root / "log") / f"{name}.log"
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -138,4 +139,4 @@ def _started(pid: int) -> int | None:
 
 
 def _pid_file(root: Path, name: str) -> Path:
-    return private_directory(root / "run") / f"{name}.json"
+    return root / "run" / f"{name}.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ import pytest
 from support.chaincode_server import keys
 
 import chaincode
+from chaincode.fabric.__main__ import configured, main, serve
 from chaincode.fabric.package import digest_of, manifest
 
 PACKAGE = Path(chaincode.__file__).parent
@@ -68,14 +70,36 @@ def test_it_does_not_start_with_what_it_was_told(tmp_path: Path, changed: dict[s
     assert "Traceback" not in told
 
 
+def test_the_process_it_is_run_in_is_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name, value in environment(tmp_path, CHAINCODE_DIGEST="0" * 64).items():
+        monkeypatch.setenv(name, value)
+    assert main() == 2
+
+
+def test_it_listens_until_it_is_asked_to_end(tmp_path: Path):
+    env = environment(tmp_path)
+
+    async def run() -> None:
+        serving = asyncio.create_task(serve(configured(env)))
+        while not listens(env):
+            await asyncio.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(serving, 10)
+
+    asyncio.run(run())
+    assert not listens(env)
+
+
+def listens(env: dict[str, str]) -> bool:
+    host, _, port = env["CHAINCODE_SERVER_ADDRESS"].partition(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
+
+
 def test_it_serves_and_ends_when_asked(tmp_path: Path):
     env = environment(tmp_path)
     process = start(env)
-    host, _, port = env["CHAINCODE_SERVER_ADDRESS"].partition(":")
-    for _ in range(200):
-        with socket.socket() as probe:
-            if probe.connect_ex((host, int(port))) == 0:
-                break
+    while not listens(env) and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=10)

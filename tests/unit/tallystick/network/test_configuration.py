@@ -29,7 +29,7 @@ def test_a_peer_listens_on_this_machine_alone_and_asks_everybody_for_a_certifica
     assert {environment[name] for name in asked} == {"true"}
     assert len(asked) == 2
     assert environment["CHAINCODE_CONNECTION"] == "/connection.json"
-    assert len(environment["CORE_PEER_TLS_CLIENTROOTCAS_FILES"].split()) == 4
+    assert len(environment["CORE_PEER_TLS_CLIENTROOTCAS_FILES"].split()) == 3
 
 
 def test_an_orderer_asks_everybody_for_a_certificate(layout: Layout) -> None:
