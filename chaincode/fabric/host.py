@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -46,7 +47,14 @@ def host(invoke: Invoke, clock: Clock = system_clock) -> Handler:
             _LOG.error("transaction %s: the peer failed: %s", stub.transaction_id[:12], error)
             raise ChaincodeError(_told(Refusal("PEER_FAULT")), _FAULT) from error
         except Exception as error:
-            _LOG.error("transaction %s: %s in the contract", stub.transaction_id[:12], type(error).__name__)
+            # Where it happened, without the exception's text: that may hold what a client sent.
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            _LOG.error(
+                "transaction %s: %s in the contract\n%s",
+                stub.transaction_id[:12],
+                type(error).__name__,
+                frames,
+            )
             raise ChaincodeError(
                 _told(Refusal("CONTRACT_FAULT", error=type(error).__name__)), _FAULT
             ) from error

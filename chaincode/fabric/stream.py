@@ -113,8 +113,10 @@ class Stream:
         event = None
         try:
             stub = Stub(message, self._ask, self._limits)
-            answer = _answer(_OK, payload=await self._handler(stub))
-            event = stub.event
+            payload = await self._handler(stub)
+            if stub.failure is not None:
+                raise stub.failure
+            answer, event = _answer(_OK, payload=payload), stub.event
         except ChaincodeError as error:
             answer = _answer(error.status, error.message)
         except DecodeError:

@@ -1,7 +1,8 @@
 """One transaction's requests to the peer: the counterpart of Fabric's ChaincodeStub.
 
 The peer drops a second request of a transaction while one is outstanding, so requests of one stub
-wait for one another. Every error of the peer is raised as `PeerError`.
+wait for one another. Every error of the peer is raised as `PeerError`, and fails the transaction even
+where its handler goes on.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class Stub:
             channel_header.timestamp.seconds * 1000 + channel_header.timestamp.nanos // 1_000_000
         )
         self.event: Any = None
+        #: Why the transaction must fail, whatever its handler makes of it.
+        self.failure: PeerError | None = None
         self._ask = ask
         self._limits = limits
         self._turn = asyncio.Lock()
@@ -140,9 +143,15 @@ class Stub:
             channel_id=self.channel,
         )
         async with self._turn:
+            if self.failure is not None:
+                raise self.failure
+            # Until it is answered: the answer to a request that was given up would pass for the next one's.
+            self.failure = PeerError("a request was given up before it was answered")
             answer = await self._ask(message)
-        if answer.type != Message.RESPONSE:
-            raise PeerError(answer.payload.decode(errors="replace"))
+            self.failure = None
+            if answer.type != Message.RESPONSE:
+                self.failure = PeerError(answer.payload.decode(errors="replace"))
+                raise self.failure
         return bytes(answer.payload)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import pytest
 from fakes.fabric_peer import FakePeer, Message
 from support.chaincode_server import PACKAGE_ID, peer_of
 
+from chaincode.fabric import stream
 from chaincode.fabric.errors import ChaincodeError, PeerError
 from chaincode.fabric.stub import Stub
 
@@ -158,6 +160,54 @@ def test_a_peers_error_fails_the_transaction():
         assert (await peer.invoke(b"x")).payload == b"done"
 
     run(careless, test)
+
+
+def test_a_handler_that_swallows_a_peers_error_does_not_succeed():
+    async def swallow(stub: Stub) -> bytes:
+        with contextlib.suppress(PeerError):
+            await stub.write({"k": b"v"})
+        with pytest.raises(PeerError):
+            await stub.get("k")
+        return b"done"
+
+    async def test(peer: FakePeer) -> None:
+        peer.failing = {Message.WRITE_BATCH_STATE}
+        outcome = await peer.invoke(b"x")
+        assert (outcome.status, outcome.message) == (500, PeerError.__name__)
+
+    run(swallow, test)
+
+
+def test_after_a_request_that_was_given_up_no_answer_is_taken_for_another():
+    async def impatient(stub: Stub) -> bytes:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stub.get("slow"), 0.05)
+        with contextlib.suppress(PeerError):
+            return await stub.get("k") or b""
+        return b"went on"
+
+    async def test(peer: FakePeer) -> None:
+        peer.silent = {Message.GET_STATE}
+        outcome = await peer.invoke(b"x")
+        assert (outcome.status, outcome.message) == (500, PeerError.__name__)
+        assert len(outcome.requests) == 1
+
+    run(impatient, test)
+
+
+def test_a_request_that_is_never_answered_fails_in_time(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(stream, "_REQUEST_SECONDS", 0.1)
+
+    async def patient(stub: Stub) -> bytes:
+        return await stub.get("k") or b""
+
+    async def test(peer: FakePeer) -> None:
+        peer.silent = {Message.GET_STATE}
+        assert (await peer.invoke(b"x")).message == PeerError.__name__
+        peer.silent = set()
+        assert (await peer.invoke(b"x")).status == 200
+
+    run(patient, test)
 
 
 def test_a_sign_of_life_is_given_when_the_peer_asks():
