@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -155,6 +154,7 @@ def down(root: Path, *, erase: bool = False) -> list[str]:
         stopped = processes.stop(root, names) if names else []
         if erase:
             shutil.rmtree(root)
+            shutil.rmtree(_building(root), ignore_errors=True)
     return stopped
 
 
@@ -203,7 +203,10 @@ def _make(network: Network, binaries: Binaries) -> Network:
         raise CouldNotCheck(
             f"{root} is there and holds no whole network", hint=f"Remove what is left of it: {_ERASE}"
         )
-    building = Path(tempfile.mkdtemp(prefix=".fabric.", dir=private_directory(root.parent)))
+    building = _building(root)
+    # Of a start that was killed; nobody else is at work here (`_held`).
+    shutil.rmtree(building, ignore_errors=True)
+    private_directory(building)
     try:
         layout = replace(network.layout, root=building)
         make_certificates(layout)
@@ -282,6 +285,10 @@ def _deploy(
     lifecycle.answer()
     tell("waiting for the peers to know one another")
     lifecycle.meet()
+
+
+def _building(root: Path) -> Path:
+    return root.with_name(f".{root.name}.making")
 
 
 @contextmanager

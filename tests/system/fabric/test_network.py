@@ -7,6 +7,8 @@ import os
 import signal
 import socket
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +103,23 @@ def test_a_process_that_dies_during_start_is_named_with_its_last_words(
     assert time.monotonic() - began < 30
     layout = operate.load(home).layout
     assert [name for name in layout.ports if processes.pid_of(home, name)] == []
+
+
+def test_a_start_that_is_killed_is_completed_by_the_next_one(home: Path, programs: Binaries) -> None:
+    base = free_base_port()
+    for stage in ("joining the channel", "three organisations approve", "waiting for the contracts"):
+        script = (
+            "import os, pathlib\n"
+            "from tallystick.network import binaries, operate\n"
+            f"programs = binaries.Binaries(pathlib.Path({str(programs.directory)!r}))\n"
+            f"tell = lambda doing: os.kill(os.getpid(), 9) if doing.startswith({stage!r}) else None\n"
+            f"operate.up(pathlib.Path({str(home)!r}), programs, base_port={base}, tell=tell)\n"
+        )
+        killed = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
+        assert killed.returncode == -signal.SIGKILL, stage
+    live = Live(home, programs, operate.up(home, programs))
+    code, told = live.invoke("charter:adopt", CHARTER, user="admin")
+    assert code == 0, told
 
 
 def test_yesterdays_network_is_started_again_whatever_became_of_its_processes(

@@ -59,6 +59,14 @@ def test_a_network_that_could_not_be_made_leaves_no_directory(place: Place) -> N
     assert [path.name for path in place.root.parent.iterdir()] == [".fabric.lock"]
 
 
+def test_what_a_killed_start_left_half_made_goes(place: Place) -> None:
+    half_made = place.root.parent / ".fabric.making" / "organisations"
+    half_made.mkdir(parents=True)
+    with pytest.raises(CouldNotCheck, match="ended while"):
+        place.up()
+    assert sorted(path.name for path in place.root.parent.iterdir()) == [".fabric.lock", "fabric"]
+
+
 def test_a_network_is_not_started_as_another(made: Place) -> None:
     with pytest.raises(InvalidInput, match="there is a network already: raft, from port"):
         made.up(consensus="bft")
