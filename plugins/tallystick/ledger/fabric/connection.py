@@ -188,11 +188,12 @@ def _together(failures: list[_Kind]) -> _Kind:
     """The first failure, with what the other peers said."""
     first = failures[0]
     if len(failures) > 1:
-        first.reasons = tuple(
+        told = [
             reason
             for failure in failures
             for reason in (failure.reasons or (Reason(failure.peer, "", failure.message),))
-        )
+        ]
+        first.reasons = tuple(dict.fromkeys(told))
         first.message, first.peer = "none of the peers could do it", ""
     return first
 

@@ -31,8 +31,9 @@ class Block:
 def blocks(gateway: Gateway, first: int = 0, last: int | None = None, *, seconds: float) -> Iterator[Block]:
     """The blocks from ``first`` to ``last``, both included; without ``last`` those to come too.
 
-    Ends after ``last``, or after ``seconds``. Goes on at the next peer where one goes away. Raises
-    `DeliverError` where no peer can be reached or the peer refuses, and for a gap.
+    Without ``last`` it ends after ``seconds``. Goes on at the next peer where one goes away. Raises
+    `DeliverError` where no peer can be reached or the peer refuses, for a gap, and where ``last`` is
+    not there within ``seconds``.
     """
     following = first
 
@@ -49,6 +50,8 @@ def blocks(gateway: Gateway, first: int = 0, last: int | None = None, *, seconds
         if block.number == last:
             return
         following += 1
+    if last is not None:
+        raise _late(f"block {following} did not come in time")
 
 
 def height(gateway: Gateway, *, seconds: float) -> int:
@@ -60,7 +63,7 @@ def height(gateway: Gateway, *, seconds: float) -> int:
 
     for response, peer in gateway.connections.stream(start, DeliverError, seconds=seconds):
         return _block(response, peer).number + 1
-    raise DeliverError("no answer in time", code="DEADLINE_EXCEEDED", hint=hint_for("DEADLINE_EXCEEDED"))
+    raise _late("no answer in time")
 
 
 def _deliver(gateway: Gateway, peer: Connection, start: Any, stop: Any, seconds: float) -> Any:
@@ -94,3 +97,8 @@ def _block(response: Any, peer: str) -> Block:
         status = common_pb2.Status.Name(response.status) if known else str(response.status)
         raise DeliverError(f"the peer answered {status}", peer=peer, hint=hint_for(status))
     return Block(response.block.header.number, response.block.SerializeToString())
+
+
+def _late(message: str) -> DeliverError:
+    code = "DEADLINE_EXCEEDED"
+    return DeliverError(message, code=code, hint=hint_for(code))

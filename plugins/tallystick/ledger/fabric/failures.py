@@ -38,6 +38,18 @@ _HINTS: Final = tuple(
             "The channel does not admit this identity: is the MSP id right, and its certificate not revoked?",
         ),
         (
+            r"no Raft leader|no orderer|SERVICE_UNAVAILABLE|quorum requirement",
+            "The orderers have no leader, or too few of them run.",
+        ),
+        (
+            r"no peers available|no combination of peers|endorsing peers for org|unavailability of peers",
+            "Too few organisations' peers run, or they do not know each other yet.",
+        ),
+        (
+            r"chaincode definition .* (?:not|exists, but)|could not launch chaincode|stream terminated",
+            "The chaincode is not defined on the channel, or its process does not run.",
+        ),
+        (
             r"Peer name .* is not in peer certificate|Hostname Verification",
             "The peer's certificate names another host: set the peer's host_name to a name in it.",
         ),
@@ -46,7 +58,8 @@ _HINTS: Final = tuple(
             "The peer's TLS certificate is not of the tls_roots given for it: use its organisation's.",
         ),
         (
-            r"(?i)bad.?certificate|certificate.?required|unknown.?ca",
+            # With TLS 1.3 the alert comes after the handshake; gRPC shows it as data that cannot be read.
+            r"(?i)bad.?certificate|certificate.?required|unknown.?ca|Unwrap failed",
             "The peer did not accept the client's TLS certificate: give client_certificate and client_key "
             "of an authority that it knows.",
         ),
@@ -63,18 +76,6 @@ _HINTS: Final = tuple(
         (
             r"unknown service|UNIMPLEMENTED|unknown method",
             "What answers there is not a peer with its gateway enabled: is the port right?",
-        ),
-        (
-            r"no Raft leader|no orderer|SERVICE_UNAVAILABLE|quorum requirement",
-            "The orderers have no leader, or too few of them run.",
-        ),
-        (
-            r"no peers available|no combination of peers",
-            "Too few organisations' peers run, or know each other yet.",
-        ),
-        (
-            r"chaincode definition .* (?:not|exists, but)|could not launch chaincode|stream terminated",
-            "The chaincode is not defined on the channel, or its process does not run.",
         ),
         (
             r"channel .*(?:not found|does not exist)|NOT_FOUND",

@@ -48,6 +48,13 @@ def test_blocks_to_come_are_waited_for_until_it_ends(
     assert next(following).number == 5
 
 
+def test_a_block_that_does_not_come_is_missed(gateway: Gateway, written: list[bytes]) -> None:
+    reading = blocks(gateway, 3, 5, seconds=0.4)
+    assert [next(reading).number, next(reading).number] == [3, 4]
+    with pytest.raises(DeliverError, match="block 5 did not come in time"):
+        next(reading)
+
+
 def test_the_height_is_known(gateway: Gateway, written: list[bytes]) -> None:
     assert height(gateway, seconds=2) == 5
 
