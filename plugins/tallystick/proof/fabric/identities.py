@@ -102,7 +102,9 @@ class Organisation:
         if not roots or not all(_is_authority(authority) for authority in self._authorities):
             raise Malformed(f"{self.msp_id}: an authority that is none, or no root")
         self._admins = {_certificate(pem).tbs_certificate_bytes for pem in config.blobs(4)}
-        self._revoked = _revoked([_crl(pem) for pem in config.blobs(5)], self._authorities)
+        crls = [_crl(pem) for pem in config.blobs(5)]
+        self._anonymous_list = any(_named_authority(crl) is None for crl in crls)
+        self._revoked = _revoked(crls, self._authorities)
         self._units = [_unit(unit) for unit in config.messages(7)]
         nodes = config.message(11)
         named = {CLIENT: 2, PEER: 3, ADMIN: 4, ORDERER: 5}
@@ -146,6 +148,8 @@ class Organisation:
         if issuer is None or not self._leads_to_root(issuer):
             return f"not issued by an authority of {self.msp_id}"
         authority = issuer.tbs_certificate_bytes
+        if self._anonymous_list:
+            return "of an organisation with a revocation list that names no authority"
         if (authority, certificate.serial_number) in self._revoked:
             return "revoked"
         if self._units and not any(u.name in units and u.authority == authority for u in self._units):
@@ -233,9 +237,27 @@ def _revoked(
     for crl in crls:
         for authority in authorities:
             key = authority.public_key()
-            if isinstance(key, ec.EllipticCurvePublicKey) and crl.is_signature_valid(key):
+            if _named_authority(crl) != _own_name(authority) or not isinstance(
+                key, ec.EllipticCurvePublicKey
+            ):
+                continue
+            if crl.is_signature_valid(key):
                 revoked |= {(authority.tbs_certificate_bytes, entry.serial_number) for entry in crl}
     return revoked
+
+
+def _named_authority(crl: x509.CertificateRevocationList) -> bytes | None:
+    try:
+        return crl.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _own_name(authority: x509.Certificate) -> bytes | None:
+    try:
+        return authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except x509.ExtensionNotFound:
+        return None
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:
