@@ -91,6 +91,7 @@ class Connections:
             raise ConfigurationError("there is no peer to connect to")
         self._peers = [Connection(peer, client) for peer in peers]
         self._preferred = 0
+        self._closed = False
         #: What binds a Deliver request to this client's connection under mutual TLS; else empty.
         self.tls_cert_hash = _hash(client.certificate) if client else b""
 
@@ -106,9 +107,11 @@ class Connections:
     ) -> tuple[Any, str]:
         """The answer to a call of the Gateway service, and the address of the peer that gave it.
 
-        Asks the next peer where ``elsewhere`` says that it may do better, all within ``seconds``.
-        Raises ``kind``; with the reasons of every peer where none of several would do.
+        Asks the next peer where ``elsewhere`` says that it may do better, all within ``seconds``. A
+        peer that hangs takes them all, and the next call begins with another. Raises ``kind``; with the
+        reasons of every peer where none of several would do.
         """
+        self._check_open(kind)
         ends = time.monotonic() + seconds
         failures: list[_Kind] = []
         for peer in self._in_order():
@@ -134,6 +137,7 @@ class Connections:
         ``start`` is called anew, for the next peer, whenever the one that was asked goes away: it asks
         for what has not been received yet. Raises ``kind`` where no peer can be reached until the end.
         """
+        self._check_open(kind)
         ends = time.monotonic() + seconds
         pause = _FIRST_PAUSE
         while True:
@@ -165,6 +169,7 @@ class Connections:
 
     def close(self) -> None:
         """Close every connection; calls that are under way fail."""
+        self._closed = True
         for peer in self._peers:
             peer.close()
 
@@ -173,6 +178,10 @@ class Connections:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _check_open(self, kind: type[GatewayError]) -> None:
+        if self._closed:
+            raise kind("the connections are closed")
 
     def _in_order(self) -> list[Connection]:
         first = self._preferred

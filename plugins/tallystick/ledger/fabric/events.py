@@ -48,12 +48,11 @@ def follow(
     Goes on at the next peer where one goes away, without loss or repeat. Raises `EventsError` where no
     peer can be reached, and for a position that the ledger does not have.
     """
-    position = after
-    skipping = bool(position.transaction_id)
+    position, lowest, skipping = after, after.block, False
 
     def start(peer: Connection, left: float) -> Any:
-        nonlocal skipping
-        skipping = bool(position.transaction_id)
+        nonlocal lowest, skipping
+        lowest, skipping = position.block, bool(position.transaction_id)
         request = gateway_pb2.ChaincodeEventsRequest(
             channel_id=gateway.channel, chaincode_id=chaincode, identity=gateway.signer.serialised
         )
@@ -65,8 +64,9 @@ def follow(
         return peer.gateway.ChaincodeEvents(signed, timeout=left)
 
     for response, peer in gateway.connections.stream(start, EventsError, seconds=seconds):
-        if response.block_number < position.block:
-            raise EventsError(f"block {response.block_number} was not asked for", peer=peer)
+        if response.block_number < lowest:
+            raise EventsError(f"block {response.block_number} came where {lowest} was expected", peer=peer)
+        lowest = response.block_number + 1
         events = list(response.events)
         if skipping:
             ids = [event.tx_id for event in events]

@@ -15,8 +15,8 @@ from tallystick.ledger.fabric.errors import GatewayError, Reason
 _Kind = TypeVar("_Kind", bound=GatewayError)
 
 _DETAILS: Final = "grpc-status-details-bin"
-#: Another peer may do better, or the same one later.
-_PASSING: Final = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
+#: A peer that has too many calls at once; other reasons of RESOURCE_EXHAUSTED last.
+_BUSY: Final = "concurrency limit"
 #: A client whose certificate has expired is told UNAVAILABLE; no peer will say anything else.
 _EXPIRED: Final = "identity expired"
 #: A peer whose own chaincode process does not answer; other peers have processes of their own.
@@ -81,7 +81,11 @@ _HINTS: Final = tuple(
             r"channel .*(?:not found|does not exist)|NOT_FOUND",
             "The peer has not joined a channel of that name.",
         ),
-        (r"concurrency limit", "The peer has more requests in flight than it allows: send fewer at once."),
+        (_BUSY, "The peer has more requests in flight than it allows: send fewer at once."),
+        (
+            r"(?i)larger than max|exceeds maximum|ENTITY_TOO_LARGE",
+            "The transaction is larger than the network takes: put less into it.",
+        ),
         (r"do not match", "The endorsers' results differ: one of them is behind, or runs other chaincode."),
         (r"BAD_REQUEST", "The request was not well formed, or this machine's clock is off."),
         (r"DEADLINE_EXCEEDED", "No answer in time: the peer hangs, or waits for others that do not answer."),
@@ -91,16 +95,18 @@ _HINTS: Final = tuple(
 
 def failed(kind: type[_Kind], error: Any, *, peer: str, transaction_id: str = "") -> _Kind:
     """The error of ``kind`` for a call to ``peer`` that failed with ``error``, a grpc.RpcError."""
-    code, message = error.code().name, error.details() or "no reason was given"
-    reasons = tuple(_reasons(error))
-    return kind(
-        message,
+    failure = kind(
+        error.details() or "no reason was given",
         transaction_id=transaction_id,
         peer=peer,
-        code=code,
-        reasons=reasons,
-        hint=hint_for(code, message, *(reason.message for reason in reasons)),
+        code=error.code().name,
+        reasons=_reasons(error),
     )
+    # A chaincode's refusal has words of its own, which mean what the chaincode says they mean.
+    if failure.refusal is None:
+        texts = (reason.message for reason in failure.reasons)
+        failure.hint = hint_for(failure.code, failure.message, *texts)
+    return failure
 
 
 def hint_for(*texts: str) -> str:
@@ -109,14 +115,10 @@ def hint_for(*texts: str) -> str:
     return next((hint for pattern, hint in _HINTS if pattern.search(text)), "")
 
 
-def expired(error: GatewayError) -> bool:
-    """Whether the client's own certificate has expired, which UNAVAILABLE can mean as well."""
-    return any(_EXPIRED in text for text in (error.message, *(reason.message for reason in error.reasons)))
-
-
 def passing(error: GatewayError) -> bool:
     """Whether the same call may work later or elsewhere."""
-    return error.code in _PASSING and not expired(error)
+    busy = error.code == "RESOURCE_EXHAUSTED" and _BUSY in error.message
+    return busy or (error.code == "UNAVAILABLE" and not _expired(error))
 
 
 def chaincode_gone(error: GatewayError) -> bool:
@@ -124,6 +126,10 @@ def chaincode_gone(error: GatewayError) -> bool:
     return bool(error.reasons) and all(
         any(words in reason.message for words in _CHAINCODE_GONE) for reason in error.reasons
     )
+
+
+def _expired(error: GatewayError) -> bool:
+    return any(_EXPIRED in text for text in (error.message, *(reason.message for reason in error.reasons)))
 
 
 def _reasons(error: Any) -> Iterator[Reason]:

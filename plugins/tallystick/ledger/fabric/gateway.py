@@ -81,7 +81,8 @@ class Gateway:
     def evaluate(self, proposal: Proposal, *, organisations: Sequence[str] = ()) -> bytes:
         """What the chaincode answers on one peer; nothing is written. Raises `EvaluateError`.
 
-        ``organisations`` are the MSPs whose peers may be asked; the gateway chooses where none is named.
+        That peer may be a block behind the one that told of a commit. ``organisations`` are the MSPs
+        whose peers may be asked; the gateway chooses where none is named.
         """
         request = gateway_pb2.EvaluateRequest(
             transaction_id=proposal.transaction_id,

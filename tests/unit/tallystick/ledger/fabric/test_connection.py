@@ -17,9 +17,11 @@ from tallystick.ledger.fabric import (
     ConfigurationError,
     Connections,
     Deadlines,
+    DeliverError,
     EvaluateError,
     Gateway,
     PeerAddress,
+    height,
 )
 
 DEADLINES = Deadlines(evaluate=6)
@@ -126,3 +128,14 @@ def test_there_must_be_a_peer_and_a_certificate_that_can_be_read(keys: Any) -> N
         Connections([])
     with pytest.raises(ConfigurationError, match="not PEM"):
         Connections([PeerAddress("127.0.0.1:1", keys.tls_root)], ClientTls(b"x", b"y"))
+
+
+def test_connections_that_are_closed_say_so(keys: Any) -> None:
+    connections = Connections([PeerAddress("127.0.0.1:1", keys.tls_root)], keys.client)
+    gateway = Gateway(connections, CHANNEL, keys.member)
+    proposal = gateway.propose(CHAINCODE, [b"get"], time_ms=0)
+    connections.close()
+    with pytest.raises(EvaluateError, match="are closed"):
+        gateway.evaluate(proposal)
+    with pytest.raises(DeliverError, match="are closed"):
+        height(gateway, seconds=1)

@@ -145,16 +145,24 @@ def test_a_checkpoint_of_another_ledger_is_refused(
         list(follow(gateway, CHAINCODE, position, seconds=2))
 
 
-def test_lies_are_errors(gateway: Gateway, written: list[str], peers: list[FakePeer]) -> None:
+def test_lies_are_errors(
+    gateway: Gateway, written: list[str], peers: list[FakePeer], channel: FakeChannel
+) -> None:
     def early(peer: FakePeer, request: Any, context: Any) -> Iterator[Any]:
         yield gateway_pb2.ChaincodeEventsResponse(block_number=1)
+
+    def twice(peer: FakePeer, request: Any, context: Any) -> Iterator[Any]:
+        for _ in range(2):
+            yield gateway_pb2.ChaincodeEventsResponse(events=channel.events[0], block_number=0)
 
     def nonsense(peer: FakePeer, request: Any, context: Any) -> Iterator[Any]:
         yield garbage(peer, request, context)
 
-    peers[0].script["ChaincodeEvents"].extend([early, nonsense])
-    with pytest.raises(EventsError, match="was not asked for"):
+    peers[0].script["ChaincodeEvents"].extend([early, twice, nonsense])
+    with pytest.raises(EventsError, match="block 1 came where 4 was expected"):
         list(follow(gateway, CHAINCODE, Position(4), seconds=2))
+    with pytest.raises(EventsError, match="block 0 came where 1 was expected"):
+        list(follow(gateway, CHAINCODE, seconds=2))
     with pytest.raises(EventsError) as caught:
         list(follow(gateway, CHAINCODE, seconds=2))
     assert caught.value.code == "INTERNAL"

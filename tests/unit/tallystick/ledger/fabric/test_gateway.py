@@ -63,6 +63,32 @@ def test_the_chaincodes_refusal_arrives_whole(
     assert peers[1].calls == [], "nobody else is asked"
 
 
+def test_a_chaincodes_words_are_not_taken_for_the_networks(
+    gateway: Gateway, new: Any, peers: list[FakePeer]
+) -> None:
+    said = 'chaincode response 400, {"code":"FORBIDDEN","facts":{}}'
+    behaviour = fails(Code.ABORTED, "failed to endorse", (peers[0].address, "OperatorMSP", said))
+    peers[0].script["Endorse"].append(behaviour)
+    with pytest.raises(EndorseError, match="FORBIDDEN") as caught:
+        gateway.endorse(new())
+    assert caught.value.hint == ""
+
+
+def test_a_peer_with_too_much_to_do_is_passed_over_but_what_is_too_large_stays_so(
+    gateway: Gateway, new: Any, peers: list[FakePeer]
+) -> None:
+    busy = "too many requests for /gateway.Gateway, exceeding concurrency limit (500)"
+    peers[0].script["Endorse"].append(fails(Code.RESOURCE_EXHAUSTED, busy))
+    assert gateway.endorse(new()).payload == b"put it"
+    large = fails(Code.RESOURCE_EXHAUSTED, "Received message larger than max (104857601 vs. 104857600)")
+    for peer in peers:
+        peer.script["Submit"].append(large)
+    with pytest.raises(SubmitError, match="put less into it") as caught:
+        gateway.submit(new)
+    assert not caught.value.outcome_unknown
+    assert len(peers[0].script["Submit"]) == 1
+
+
 @pytest.mark.parametrize("method", ["Evaluate", "Endorse", "Submit", "CommitStatus"])
 def test_the_next_peer_is_asked_when_one_is_unavailable(
     gateway: Gateway, new: Any, peers: list[FakePeer], method: str
