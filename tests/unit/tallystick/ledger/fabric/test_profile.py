@@ -133,3 +133,19 @@ def test_a_url_names_a_file() -> None:
     ):
         with pytest.raises(ConfigurationError, match="names no profile"):
             profile_path(url)
+
+
+def test_the_example_on_the_format_page_is_a_profile(tmp_path: Path, keys: Any) -> None:
+    page = Path(__file__).parents[5] / "docs" / "formats" / "fabric-profile.md"
+    path = tmp_path / "profile.yaml"
+    path.write_text(page.read_text().split("```\n")[1])
+    tls = tmp_path / "users" / "pipeline" / "tls"
+    tls.mkdir(parents=True)
+    (tls / "cert.pem").write_bytes(keys.client.certificate)
+    (tls / "key.pem").write_bytes(keys.client.key)
+    (tls / "key.pem").chmod(0o600)
+    for name in ("operator", "regulator"):
+        (tmp_path / f"{name}-tls-ca.pem").write_bytes(keys.tls_root)
+    profile = load_profile(path)
+    assert [peer.address for peer in profile.peers] == ["peer.operator.example:7051", "10.0.0.7:7051"]
+    assert profile.identity == tmp_path / "users" / "pipeline"
