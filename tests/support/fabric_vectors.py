@@ -22,7 +22,7 @@ from fabric_protos.common import common_pb2, configtx_pb2
 from fabric_protos.ledger.rwset import rwset_pb2
 from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2 as kv
 from fabric_protos.msp import msp_config_pb2
-from support.fabric_client import Client, Signer
+from support.fabric_forger import Forger, Signer
 from support.fabric_network import CHARTER, Live
 from support.ledgers import dataset
 
@@ -114,13 +114,13 @@ def begin(vectors: Vectors) -> None:
         if b"CommitChaincodeDefinition" in vectors.blocks[number]:
             vectors.names["commit"] = number
     live = vectors.live
-    Client(live, user="admin").send(Client(live, user="admin").endorsed("charter:adopt", CHARTER))
+    Forger(live, user="admin").send(Forger(live, user="admin").endorsed("charter:adopt", CHARTER))
     vectors.note("charter")
 
 
 def honest(vectors: Vectors) -> None:
     """What our contracts do, and what competes or comes twice."""
-    client = Client(vectors.live)
+    client = Forger(vectors.live)
 
     def put(name: str) -> Any:
         return client.endorsed("provenance:register_dataset", dataset(name=name))
@@ -147,7 +147,7 @@ def honest(vectors: Vectors) -> None:
 
 def forged(vectors: Vectors, version: str) -> None:
     """What peers refuse of clients and single organisations that lie."""
-    client, space = Client(vectors.live), "tallystick"
+    client, space = Forger(vectors.live), "tallystick"
     put = {"charter/forged": b"1"}
     edited = client.edited(
         client.endorsed("provenance:register_dataset", dataset(name="edited")), b"edited", b"EDITED"
@@ -187,7 +187,7 @@ def forged(vectors: Vectors, version: str) -> None:
 
 def ranges(vectors: Vectors, version: str) -> None:
     """Reads and scans that hold and that do not, as two organisations might endorse them."""
-    client, space = Client(vectors.live), "tallystick"
+    client, space = Forger(vectors.live), "tallystick"
     keys = [f"charter/range/{i:03}" for i in range(40)]
     name = "provenance:read"
 
@@ -217,7 +217,7 @@ def ranges(vectors: Vectors, version: str) -> None:
 
 def colluding(vectors: Vectors, version: str) -> None:
     """What two organisations can have counted, and what the contracts would never have done."""
-    client, space = Client(vectors.live, user="admin"), "tallystick"
+    client, space = Forger(vectors.live, user="admin"), "tallystick"
     own = {space: sets({"charter/forged": b"1"})}
     metadata = kv.KVMetadataWrite(
         key="charter/forged", entries=[kv.KVMetadataEntry(name="VALIDATION_PARAMETER", value=b"")]
@@ -239,20 +239,20 @@ def colluding(vectors: Vectors, version: str) -> None:
 def revoked(vectors: Vectors, version: str) -> None:
     """A certificate is revoked by its organisation; another of the same organisation goes on."""
     live = vectors.live
-    change = revocation(live, "OperatorMSP", Client(live).signer.certificate)
-    admin = Client(live, user="admin")
+    change = revocation(live, "OperatorMSP", Forger(live).signer.certificate)
+    admin = Forger(live, user="admin")
     update = config_update(vectors.blocks[0], change, [admin.signer])
-    _, header = admin.header(common_pb2.CONFIG_UPDATE)
+    header = admin.header(common_pb2.CONFIG_UPDATE)
     admin.send(admin.signed(common_pb2.Payload(header=header, data=update.SerializeToString())))
     vectors.note("revocation")
-    reader = Client(live, "auditor", "admin")
+    reader = Forger(live, "auditor", "admin")
     reader.send(reader.forged({"tallystick": sets()}, version=version, name="provenance:read"))
     vectors.note("after revocation")
 
 
 def upgrade(vectors: Vectors) -> None:
     """The three agree on another package, while a transaction under the old one is under way."""
-    live, client = vectors.live, Client(vectors.live)
+    live, client = vectors.live, Forger(vectors.live)
     late = client.endorsed("provenance:register_dataset", dataset(name="late"))
     before = len(vectors.blocks)
     definition = ["-C", CHANNEL, "-n", "tallystick", "-v", NEXT, "--sequence", "2"]

@@ -16,7 +16,6 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID
 
 from tallystick.proof.errors import Malformed, NotProven
@@ -41,19 +40,18 @@ _CHAIN_LIMIT: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A certificate of an MSP. ``problem`` says why it is not one of its members; empty where it is."""
+    """A certificate of an MSP. ``problem`` says why it is not one of its members; empty where it is.
+
+    ``name`` tells this identity from others: one certificate has many spellings.
+    """
 
     msp_id: str
+    name: tuple[str, bytes]
     certificate: x509.Certificate
     key: ec.EllipticCurvePublicKey
     units: frozenset[str]
     named_admin: bool
     problem: str
-
-    @property
-    def name(self) -> tuple[str, bytes]:
-        """What tells this identity from others: one certificate has many spellings."""
-        return self.msp_id, self.certificate.tbs_certificate_bytes
 
     def signed(self, signature: bytes, data: bytes) -> bool:
         """Whether this is its ECDSA signature over ``data``, with the low S that Fabric demands."""
@@ -122,12 +120,14 @@ class Organisation:
             raise Malformed("certificate: its key is not of P-256 or P-384")
         found = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
         units = frozenset(str(unit.value) for unit in found)
+        signed = certificate.tbs_certificate_bytes
         return Identity(
             self.msp_id,
+            (self.msp_id, signed),
             certificate,
             key,
             units,
-            certificate.tbs_certificate_bytes in self._admins,
+            signed in self._admins,
             self._problem(certificate, units),
         )
 
@@ -217,7 +217,7 @@ def _certificate(pem: bytes) -> x509.Certificate:
         certificate = x509.load_pem_x509_certificate(pem)
         # The library reads these late; whatever is wrong with them is to come out here.
         _ = certificate.extensions, certificate.subject, certificate.issuer, certificate.serial_number
-    except (ValueError, x509.DuplicateExtension, x509.InvalidVersion, CryptographyDeprecationWarning):
+    except (ValueError, x509.DuplicateExtension, x509.InvalidVersion, UserWarning):
         raise Malformed("certificate: cannot be read") from None
     return certificate
 

@@ -175,7 +175,7 @@ def _judge(endorsed: Endorsed, chaincode: str, package: str, ours: bool) -> None
             raise NotProven("sets a policy for a single key, which would override the contracts'")
         if each.changes and (each.namespace == chaincode) != ours:
             raise NotProven("writes another chaincode's state")
-        if each.collections and each.namespace == chaincode:
+        if each.collections and (ours or each.namespace == chaincode):
             raise NotProven("uses private data, which cannot be run again")
     if ours and endorsed.version != package:
         raise NotProven("was endorsed under another package than the channel agreed on")
