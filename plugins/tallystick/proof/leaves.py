@@ -9,13 +9,27 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from tallystick.proof.block import Config, Envelope, Header, canonical
+from tallystick.proof.block import Envelope, canonical
 from tallystick.proof.membership import Member
 
 
-def block_leaf(header: Header, config: Config | None, valid: int, invalid: int) -> bytes:
+class Hashed(Protocol):
+    """What has a SHA-256 digest, in hex."""
+
+    @property
+    def digest(self) -> str: ...
+
+
+class Header(Hashed, Protocol):
+    """A block's header, on any host."""
+
+    @property
+    def number(self) -> int: ...
+
+
+def block_leaf(header: Header, config: Hashed | None, valid: int, invalid: int) -> bytes:
     """The leaf of a block; ``config`` where the block changes the configuration."""
     return canonical(
         {

@@ -192,7 +192,7 @@ class Membership:
         root = next((root for root in roots if _issued_by(certificate, root.certificate)), None)
         if root is None:
             raise NotProven(f"certificate: not issued by a root of {msp_id}")
-        enrolment_id, roles = _attributes(certificate)
+        enrolment_id, roles = member_attributes(certificate)
         windows = (certificate, root.certificate)
         return _Signer(
             Member(msp_id, enrolment_id, roles),
@@ -249,7 +249,7 @@ def _check_signer_extensions(certificate: x509.Certificate) -> None:
             raise NotProven("certificate: its key usage is not that of a signer")
 
 
-def _attributes(certificate: x509.Certificate) -> tuple[str, frozenset[str]]:
+def member_attributes(certificate: x509.Certificate) -> tuple[str, frozenset[str]]:
     """Enrolment id and roles, from Fabric CA's attribute extension or, without it, the common name."""
     try:
         value = certificate.extensions.get_extension_for_oid(ATTRIBUTES_OID).value

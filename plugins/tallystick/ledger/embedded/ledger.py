@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chaincode import canonical, catalogue
 from chaincode.errors import Refusal
-from chaincode.parties import CHARTER_KEY, Parties
+from chaincode.parties import CHARTER_KEY, DEFAULT_SKEW_MS, Parties
 from tallystick.errors import CouldNotCheck, InvalidInput, Refused, TallystickError
 from tallystick.execution import packages, simulate
 from tallystick.execution.state_table import StateSnapshot
@@ -32,7 +32,6 @@ from tallystick.proof.errors import ProofError
 from tallystick.proof.membership import Member
 
 MAX_BLOCK: Final = 1000
-DEFAULT_SKEW_MS: Final = 300_000
 
 Clock = Callable[[], int]
 

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 import chaincode
+from chaincode.fabric.package import digest_of, manifest
 from tallystick.errors import CouldNotCheck, InvalidInput
 from tallystick.execution import packages
 
 
 def test_any_changed_file_changes_the_digest(tmp_path):
-    files = packages.manifest(Path(chaincode.__file__).parent)
-    assert packages.digest_of(files) == packages.current_digest()
+    files = manifest(Path(chaincode.__file__).parent)
+    assert digest_of(files) == packages.current_digest()
     for name, data in files.items():
-        assert packages.digest_of({**files, name: data + b"\n"}) != packages.current_digest()
-        assert packages.digest_of({k: v for k, v in files.items() if k != name}) != packages.current_digest()
+        assert digest_of({**files, name: data + b"\n"}) != packages.current_digest()
+        assert digest_of({k: v for k, v in files.items() if k != name}) != packages.current_digest()
 
 
 def test_a_kept_package_is_its_files(tmp_path):
     digest = packages.keep_current(tmp_path)
-    assert packages.kept(digest, tmp_path) == packages.manifest(Path(chaincode.__file__).parent)
+    assert packages.kept(digest, tmp_path) == manifest(Path(chaincode.__file__).parent)
+
+
+def test_a_change_of_the_door_to_fabric_alone_changes_no_law(tmp_path):
+    root = shutil.copytree(Path(chaincode.__file__).parent, tmp_path / "chaincode")
+    (root / "fabric" / "host.py").write_text("# another")
+    (root / "fabric" / "new.py").write_text("")
+    assert digest_of(manifest(root)) == packages.current_digest()
+    (root / "charter" / "fabric").mkdir()
+    (root / "charter" / "fabric" / "new.py").write_text("")
+    assert digest_of(manifest(root)) != packages.current_digest()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,213 @@
+"""Connections to several peers: a call goes to the one that answered last, and to the next if it is away."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import grpc
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from fabric_protos.gateway import gateway_pb2_grpc
+from fabric_protos.peer import events_pb2_grpc
+
+from tallystick.ledger.fabric.errors import ConfigurationError, GatewayError, Reason
+from tallystick.ledger.fabric.failures import failed, passing
+
+_Kind = TypeVar("_Kind", bound=GatewayError)
+
+_OPTIONS: Final = (
+    # Fabric's own limit; gRPC's would be 4 MB, less than a block.
+    ("grpc.max_receive_message_length", 100 * 1024 * 1024),
+    ("grpc.max_send_message_length", 100 * 1024 * 1024),
+    # A peer closes a connection whose pings come more often than every minute.
+    ("grpc.keepalive_time_ms", 120_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    # How long a connection may take to come up; 20 s by default, longer than some calls' deadlines.
+    ("grpc.min_reconnect_backoff_ms", 3_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    # A proxy that the environment names leads to web sites, not to peers.
+    ("grpc.enable_http_proxy", 0),
+    # One client's failing connection is not another's.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class PeerAddress:
+    """Where a peer is: host:port, the certificates (PEM) that may have issued its own, and the name in
+    its certificate where that is not the host."""
+
+    address: str
+    tls_roots: bytes = field(repr=False)
+    host_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """The client's own certificate and key (PEM), for peers that ask for one."""
+
+    certificate: bytes
+    key: bytes = field(repr=False)
+
+
+class Connection:
+    """A connection to one peer; it comes up with the first call."""
+
+    def __init__(self, peer: PeerAddress, client: ClientTls | None) -> None:
+        self.address = peer.address
+        options = list(_OPTIONS)
+        if peer.host_name:
+            options.append(("grpc.ssl_target_name_override", peer.host_name))  # type: ignore[arg-type]
+        credentials = grpc.ssl_channel_credentials(
+            peer.tls_roots, client and client.key, client and client.certificate
+        )
+        self._channel = grpc.secure_channel(peer.address, credentials, options)
+        self.gateway = gateway_pb2_grpc.GatewayStub(self._channel)
+        self.deliver = events_pb2_grpc.DeliverStub(self._channel)
+
+    def close(self) -> None:
+        """End every call that is under way."""
+        self._channel.close()
+
+
+#: Starts a stream of a peer with a deadline in seconds; returns gRPC's call.
+Start = Callable[[Connection, float], Any]
+
+
+class Connections:
+    """The peers of one profile, in the order in which they are to be preferred. Safe for threads."""
+
+    def __init__(self, peers: Sequence[PeerAddress], client: ClientTls | None = None) -> None:
+        """Connects to nobody yet. Raises `ConfigurationError` where there is no peer."""
+        if not peers:
+            raise ConfigurationError("there is no peer to connect to")
+        self._peers = [Connection(peer, client) for peer in peers]
+        self._preferred = 0
+        self._closed = False
+        #: What binds a Deliver request to this client's connection under mutual TLS; else empty.
+        self.tls_cert_hash = _hash(client.certificate) if client else b""
+
+    def call(
+        self,
+        method: str,
+        request: Any,
+        kind: type[_Kind],
+        *,
+        seconds: float,
+        transaction_id: str = "",
+        elsewhere: Callable[[GatewayError], bool] = passing,
+    ) -> tuple[Any, str]:
+        """The answer to a call of the Gateway service, and the address of the peer that gave it.
+
+        Asks the next peer where ``elsewhere`` says that it may do better, all within ``seconds``. A
+        peer that hangs takes them all, and the next call begins with another. Raises ``kind``; with the
+        reasons of every peer where none of several would do.
+        """
+        self._check_open(kind)
+        ends = time.monotonic() + seconds
+        failures: list[_Kind] = []
+        for peer in self._in_order():
+            left = ends - time.monotonic()
+            if failures and left <= 0:
+                break
+            try:
+                return getattr(peer.gateway, method)(request, timeout=max(left, 0.001)), peer.address
+            except grpc.RpcError as error:
+                failure = failed(kind, error, peer=peer.address, transaction_id=transaction_id)
+                failure.__cause__ = error
+            failures.append(failure)
+            again = elsewhere(failure)
+            if again or failure.code == "DEADLINE_EXCEEDED":
+                self._leave(peer)
+            if not again:
+                break
+        raise _together(failures)
+
+    def stream(self, start: Start, kind: type[_Kind], *, seconds: float) -> Iterator[tuple[Any, str]]:
+        """What a stream brings within ``seconds``, each with the peer's address; then it ends.
+
+        ``start`` is called anew, for the next peer, whenever the one that was asked goes away: it asks
+        for what has not been received yet. Raises ``kind`` where no peer can be reached until the end.
+        """
+        self._check_open(kind)
+        ends = time.monotonic() + seconds
+        pause = _FIRST_PAUSE
+        while True:
+            failures = []
+            for peer in self._in_order():
+                heard = False
+                call = start(peer, max(ends - time.monotonic(), 0.001))
+                try:
+                    for response in call:
+                        heard, pause = True, _FIRST_PAUSE
+                        yield response, peer.address
+                    return
+                except grpc.RpcError as error:
+                    failure = failed(kind, error, peer=peer.address)
+                    failure.__cause__ = error
+                finally:
+                    call.cancel()
+                if not heard or passing(failure):
+                    self._leave(peer)
+                if failure.code == "DEADLINE_EXCEEDED":
+                    return
+                failures.append(failure)
+                if not passing(failure):
+                    raise failure
+            if time.monotonic() + pause >= ends:
+                raise _together(failures)
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def close(self) -> None:
+        """Close every connection; calls that are under way fail."""
+        self._closed = True
+        for peer in self._peers:
+            peer.close()
+
+    def __enter__(self) -> Connections:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check_open(self, kind: type[GatewayError]) -> None:
+        if self._closed:
+            raise kind("the connections are closed")
+
+    def _in_order(self) -> list[Connection]:
+        first = self._preferred
+        return self._peers[first:] + self._peers[:first]
+
+    def _leave(self, peer: Connection) -> None:
+        """The next call begins with the peer after this one, unless another thread has seen to it."""
+        if self._peers[self._preferred] is peer:
+            self._preferred = (self._preferred + 1) % len(self._peers)
+
+
+def _together(failures: list[_Kind]) -> _Kind:
+    """The first failure, with what the other peers said."""
+    first = failures[0]
+    if len(failures) > 1:
+        told = [
+            reason
+            for failure in failures
+            for reason in (failure.reasons or (Reason(failure.peer, "", failure.message),))
+        ]
+        first.reasons = tuple(dict.fromkeys(told))
+        first.message, first.peer = "none of the peers could do it", ""
+    return first
+
+
+def _hash(pem: bytes) -> bytes:
+    with suppress(ValueError):
+        return hashlib.sha256(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)).digest()
+    raise ConfigurationError("the client's TLS certificate is not PEM")

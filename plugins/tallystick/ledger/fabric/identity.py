@@ -1,0 +1,118 @@
+"""Who signs: a member's certificate and key, from an MSP directory or from PEM."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Final, Protocol
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from fabric_protos.msp import identities_pb2
+
+from tallystick.ledger.fabric.errors import ConfigurationError
+
+_ECDSA: Final = ec.ECDSA(hashes.SHA256())
+#: The order of P-256's base point (FIPS 186-4, D.1.2.3).
+_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+class Signer(Protocol):
+    """What the client needs of an identity. ``serialised`` is an msp.SerializedIdentity."""
+
+    @property
+    def serialised(self) -> bytes: ...
+
+    def sign(self, data: bytes) -> bytes: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A `Signer` whose key is in memory."""
+
+    msp_id: str
+    certificate_pem: bytes = field(repr=False)
+    key: ec.EllipticCurvePrivateKey = field(repr=False)
+
+    @cached_property
+    def serialised(self) -> bytes:
+        """What a transaction names as its creator."""
+        identity = identities_pb2.SerializedIdentity(mspid=self.msp_id, id_bytes=self.certificate_pem)
+        return bytes(identity.SerializeToString())
+
+    def sign(self, data: bytes) -> bytes:
+        """An ECDSA signature over ``data``: DER, P-256, SHA-256, low-S (Fabric refuses the other half)."""
+        signature = self.key.sign(data, _ECDSA)
+        r, s = decode_dss_signature(signature)
+        return signature if s <= _ORDER // 2 else encode_dss_signature(r, _ORDER - s)
+
+    @classmethod
+    def from_pem(cls, msp_id: str, certificate_pem: bytes, key_pem: bytes) -> Member:
+        """Raises `ConfigurationError` for PEM that cannot be read, or does not belong together."""
+        return cls(msp_id, certificate_pem, _pair(certificate_pem, key_pem, "the identity"))
+
+    @classmethod
+    def from_msp(cls, directory: Path, msp_id: str) -> Member:
+        """The identity in an MSP directory: the one file in signcerts/ and the one in keystore/.
+
+        Raises `ConfigurationError` for files that are missing, several, or that cannot be used, and for
+        a key that others may read.
+        """
+        certificate_pem = read_file(_only(directory / "signcerts"))
+        key_pem = read_file(_only(directory / "keystore"), private=True)
+        return cls(msp_id, certificate_pem, _pair(certificate_pem, key_pem, str(directory)))
+
+
+def read_file(path: Path, *, private: bool = False) -> bytes:
+    """The file's bytes. Raises `ConfigurationError`; with ``private`` also for a file open to others."""
+    try:
+        with path.open("rb") as file:
+            if private and os.fstat(file.fileno()).st_mode & 0o077:
+                raise ConfigurationError(
+                    f"{path} can be read by others", hint=f"Close it first: chmod 600 {path}"
+                )
+            return file.read()
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path} is missing") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def check_pair(certificate_pem: bytes, key_pem: bytes, where: str) -> None:
+    """Raise `ConfigurationError` unless the key, of any kind, belongs to the certificate."""
+    try:
+        certificate = x509.load_pem_x509_certificate(certificate_pem)
+        key = load_pem_private_key(key_pem, None)
+        belongs = key.public_key() == certificate.public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ConfigurationError(f"{where}: a certificate or key is not PEM without a password") from error
+    if not belongs:
+        raise ConfigurationError(f"{where}: the key does not belong to the certificate")
+
+
+def _pair(certificate_pem: bytes, key_pem: bytes, where: str) -> ec.EllipticCurvePrivateKey:
+    check_pair(certificate_pem, key_pem, where)
+    key = load_pem_private_key(key_pem, None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise ConfigurationError(f"{where}: the key is not of the curve P-256")
+    return key
+
+
+def _only(directory: Path) -> Path:
+    try:
+        files = [path for path in directory.iterdir() if not path.name.startswith(".") and path.is_file()]
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{directory} is missing", hint="Name an MSP directory: one with signcerts/ and keystore/."
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(f"{directory} cannot be read: {error.strerror}") from error
+    if len(files) != 1:
+        raise ConfigurationError(f"{directory} holds {len(files)} files where one is expected")
+    return files[0]

@@ -1,0 +1,1 @@
+"""A Fabric network of three organisations on this machine, without Docker: made, started, stopped."""

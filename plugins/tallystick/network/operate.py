@@ -1,0 +1,298 @@
+"""A network as a whole: brought up from nothing or from yesterday, looked at, taken down."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from tallystick.errors import CouldNotCheck, InvalidInput
+from tallystick.execution import packages
+from tallystick.files import alone, private_directory, write_atomic
+from tallystick.network import configuration, processes
+from tallystick.network.binaries import VERSION, Binaries
+from tallystick.network.certificates import make_certificates, write_connection
+from tallystick.network.genesis import write_genesis
+from tallystick.network.layout import BASE_PORT, PORTS, Layout
+from tallystick.network.lifecycle import Lifecycle
+from tallystick.network.package import package, package_id
+from tallystick.network.processes import Process
+
+_UP_SECONDS: Final = 60.0
+_LAST_LINES: Final = 6
+_ERASE: Final = "tally fabric down --erase"
+_NOTE: Final = "network.json"
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network that was made: its layout, and the digest of the contracts that it has in force."""
+
+    layout: Layout
+    package: str
+
+    @property
+    def package_id(self) -> str:
+        """The id of the chaincode package on every peer."""
+        return package_id(self.package)
+
+    def value(self) -> dict[str, Any]:
+        """For the note in its directory."""
+        return {
+            "v": 1,
+            "fabric": VERSION,
+            "consensus": self.layout.consensus,
+            "base_port": self.layout.base_port,
+            "package": self.package,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStatus:
+    """One process: its name, the first port it listens on, and its pid where it runs."""
+
+    name: str
+    port: int
+    pid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a network stands. ``heights`` are the peers' blocks, None where one does not answer."""
+
+    network: Network
+    processes: tuple[ProcessStatus, ...]
+    heights: dict[str, int | None]
+
+    @property
+    def running(self) -> bool:
+        """Whether every process runs and every peer answers."""
+        answers = all(height is not None for height in self.heights.values())
+        return answers and all(process.pid is not None for process in self.processes)
+
+
+def load(root: Path) -> Network:
+    """The network in ``root``.
+
+    Raises `CouldNotCheck` where there is none, and `InvalidInput` for one of another version.
+    """
+    try:
+        note = json.loads((root / _NOTE).read_bytes())
+    except FileNotFoundError:
+        raise CouldNotCheck(f"there is no network in {root}", hint="Make one with: tally fabric up") from None
+    except ValueError:
+        note = {}
+    if not isinstance(note, dict) or note.get("v") != 1 or note.get("fabric") != VERSION:
+        raise InvalidInput(
+            f"the network in {root} was not made by this version of tally (Fabric {VERSION})",
+            hint=f"Use the version that made it, or give up its ledger: {_ERASE}",
+        )
+    return Network(Layout(root, note["consensus"], note["base_port"]), note["package"])
+
+
+def up(
+    root: Path,
+    binaries: Binaries,
+    *,
+    consensus: str | None = None,
+    base_port: int | None = None,
+    tell: Tell = lambda _: None,
+) -> Network:
+    """Make the network in ``root`` unless it is there, start what does not run, wait until it answers.
+
+    Leaves nothing running that it started where that fails. Raises `InvalidInput` for a network that is
+    there and another than asked for, `CouldNotCheck` for a port that is taken, a process that dies, or
+    what does not work in time.
+    """
+    with _held(root):
+        network = _made(root, binaries, consensus, base_port, tell)
+        ends = time.monotonic() + _UP_SECONDS
+        started: dict[str, Process] = {}
+        try:
+            _start(network, binaries, started, tell)
+            _deploy(network, binaries, started, ends, tell)
+        except BaseException:
+            processes.stop(root, started)
+            raise
+    return network
+
+
+def status(root: Path, binaries: Binaries) -> Status:
+    """How the network in ``root`` stands. Raises as `load`."""
+    network = load(root)
+    layout = network.layout
+    shown = tuple(
+        ProcessStatus(name, ports[0], processes.pid_of(root, name)) for name, ports in layout.ports.items()
+    )
+    lifecycle = Lifecycle(layout, binaries, lambda: None, time.monotonic())
+    running = {process.name for process in shown if process.pid is not None}
+    heights = {peer.name: lifecycle.height(peer) if peer.name in running else None for peer in layout.peers}
+    return Status(network, shown, heights)
+
+
+def down(root: Path, *, erase: bool = False) -> list[str]:
+    """Stop every process of the network in ``root``; returns the names of those that ran.
+
+    With ``erase`` its keys and its ledger are removed too. Raises as `load`, but for a network of another
+    version that is to be erased.
+    """
+    if not root.exists():
+        if not erase:
+            load(root)
+        return []
+    with _held(root):
+        names = [path.stem for path in (root / "run").glob("*.json")]
+        if not erase:
+            names = [name for name in reversed(load(root).layout.ports) if name in names]
+        stopped = processes.stop(root, names) if names else []
+        if erase:
+            shutil.rmtree(root)
+            shutil.rmtree(_building(root), ignore_errors=True)
+    return stopped
+
+
+def log_lines(root: Path, count: int, name: str | None = None) -> dict[str, list[str]]:
+    """The last ``count`` lines of each process's log, or of the one called ``name``.
+
+    Raises as `load`, and `InvalidInput` for a name of none.
+    """
+    names = list(load(root).layout.ports)
+    if name is not None and name not in names:
+        raise InvalidInput("that is no process of the network", hint=f"It has: {', '.join(names)}")
+    return {each: processes.last_lines(root, each, count) for each in ([name] if name else names)}
+
+
+def _made(
+    root: Path, binaries: Binaries, consensus: str | None, base_port: int | None, tell: Tell
+) -> Network:
+    digest = packages.current_digest()
+    if not (root / _NOTE).exists():
+        layout = Layout(root, consensus or "raft", BASE_PORT if base_port is None else base_port)
+        if not 1024 <= layout.base_port <= 65535 - PORTS:
+            raise InvalidInput(
+                f"a network needs {PORTS + 1} ports from its first", hint=f"Choose 1024 to {65535 - PORTS}."
+            )
+        processes.check_ports(layout.ports)
+        tell("making keys and the channel's first block")
+        return _make(Network(layout, digest), binaries)
+    network = load(root)
+    if consensus not in (None, network.layout.consensus) or base_port not in (None, network.layout.base_port):
+        raise InvalidInput(
+            f"there is a network already: {network.layout.consensus}, from port {network.layout.base_port}",
+            hint=f"Start it as it is: tally fabric up. Or give up its ledger: {_ERASE}",
+        )
+    if network.package != digest:
+        raise InvalidInput(
+            f"the contracts here ({digest[:12]}) are not those of the network ({network.package[:12]})",
+            hint=f"Run the release that it was made with, or give up its ledger: {_ERASE}",
+        )
+    return network
+
+
+def _make(network: Network, binaries: Binaries) -> Network:
+    """All files of the network or none: they are made beside its place and moved there in one step."""
+    root = network.layout.root
+    if root.exists():
+        raise CouldNotCheck(
+            f"{root} is there and holds no whole network", hint=f"Remove what is left of it: {_ERASE}"
+        )
+    building = _building(root)
+    # Of a start that was killed; nobody else is at work here (`_held`).
+    shutil.rmtree(building, ignore_errors=True)
+    private_directory(building)
+    try:
+        layout = replace(network.layout, root=building)
+        make_certificates(layout)
+        configuration.write_configuration(layout, binaries)
+        write_genesis(layout, binaries)
+        write_atomic(layout.package, package(network.package), 0o644)
+        for peer in layout.peers:
+            write_connection(layout, peer)
+        write_atomic(building / _NOTE, json.dumps(network.value()).encode())
+        building.rename(root)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return network
+
+
+def _start(network: Network, binaries: Binaries, started: dict[str, Process], tell: Tell) -> None:
+    layout = network.layout
+    missing = {
+        name: ports for name, ports in layout.ports.items() if processes.pid_of(layout.root, name) is None
+    }
+    processes.check_ports(missing)
+    if missing:
+        tell(f"starting {len(missing)} processes")
+    for orderer in layout.orderers:
+        if orderer.name in missing:
+            environment = configuration.orderer_environment(layout, orderer)
+            started[orderer.name] = processes.start(
+                layout.root, orderer.name, [binaries.program("orderer")], environment
+            )
+    for peer in layout.peers:
+        if peer.name in missing:
+            connection = layout.node(peer.name) / "connection.json"
+            environment = configuration.peer_environment(layout, peer, connection)
+            started[peer.name] = processes.start(
+                layout.root, peer.name, [binaries.program("peer"), "node", "start"], environment
+            )
+        if peer.server in missing:
+            environment = configuration.server_environment(layout, peer, network.package_id, network.package)
+            started[peer.server] = processes.start(
+                layout.root, peer.server, configuration.server_command(), environment
+            )
+
+
+def _deploy(
+    network: Network,
+    binaries: Binaries,
+    started: dict[str, Process],
+    ends: float,
+    tell: Tell,
+) -> None:
+    def alive() -> None:
+        for name, process in started.items():
+            if (code := process.ended()) is not None:
+                said = processes.last_lines(network.layout.root, name, _LAST_LINES)
+                raise CouldNotCheck(
+                    f"{name} ended while the network was starting (exit code {code})",
+                    hint="\n".join(said) or "It said nothing.",
+                )
+
+    lifecycle = Lifecycle(network.layout, binaries, alive, ends)
+    tell("joining the channel")
+    lifecycle.join()
+    definition = lifecycle.committed(network.layout.peers[0])
+    if definition is None:
+        tell("installing the contracts")
+        lifecycle.install(network.package_id)
+        tell("three organisations approve the contracts")
+        lifecycle.approve(network.package, network.package_id)
+        lifecycle.commit(network.package)
+    elif definition.get("version") != network.package:
+        raise InvalidInput(
+            "the contracts' definition on the channel is not the one that this network was made with",
+            hint="Organisations have changed it since; run the contracts that it names.",
+        )
+    tell("waiting for the contracts to answer")
+    lifecycle.answer()
+    tell("waiting for the peers to know one another")
+    lifecycle.meet()
+
+
+def _building(root: Path) -> Path:
+    return root.with_name(f".{root.name}.making")
+
+
+@contextmanager
+def _held(root: Path) -> Iterator[None]:
+    """One command at a time works on the network; the lock lies beside its directory."""
+    with alone(private_directory(root.parent) / f".{root.name}.lock"):
+        yield

@@ -1,0 +1,133 @@
+"""A channel's chain judged block by block, from bytes and, at best, the digest of the genesis block."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tallystick.proof.block import origin_of
+from tallystick.proof.errors import Malformed, NotProven
+from tallystick.proof.fabric import updates
+from tallystick.proof.fabric.blocks import CONFIG, Block, Payload, parse_block, parse_envelope, parse_payload
+from tallystick.proof.fabric.configuration import Configuration
+from tallystick.proof.fabric.endorsements import Invalid, definition_of, judge_creator
+from tallystick.proof.fabric.judged import Configured, JudgedBlock, JudgedTransaction, judge_content
+from tallystick.proof.fabric.leaves import leaves_of
+from tallystick.proof.fabric.signatures import judge_signatures
+from tallystick.proof.fabric.state import State
+from tallystick.proof.fabric.validity import Found, judge_flags, judge_transactions
+from tallystick.proof.merkle import HASH_SIZE, Frontier, leaf_hash
+
+CHAINCODE: Final = "tallystick"
+
+
+class Channel:
+    """Walks a channel's blocks once, from block 0. After an error it is of no more use.
+
+    ``height`` is how many blocks it has judged, ``digest`` the last one's hash in hex, ``frontier`` the
+    log over them, ``origin`` the log's name.
+    """
+
+    def __init__(
+        self, name: str, chaincode: str = CHAINCODE, genesis: str | None = None, state: State | None = None
+    ) -> None:
+        """``name`` is the log's; ``genesis`` is the digest of block 0 in hex, where the caller knows it."""
+        self.origin = ""
+        self.height = 0
+        self.digest = ""
+        self.frontier = Frontier()
+        self.config_block = 0
+        self._name = name
+        self._chaincode = chaincode
+        self._genesis = genesis
+        self._state = state or State()
+        self._rules: Configuration | None = None
+        self._stored = 0
+
+    @property
+    def rules(self) -> Configuration:
+        """The configuration in force. Raises `Malformed` before block 0."""
+        if self._rules is None:
+            raise Malformed("no block has been judged")
+        return self._rules
+
+    def judge(self, data: bytes) -> JudgedBlock:
+        """Judge the next block, as a peer hands it out. Raises `Malformed` or `NotProven`, saying why."""
+        block = parse_block(data)
+        header = block.header
+        if header.number != self.height:
+            raise NotProven(f"is block {header.number} and stands where {self.height} should")
+        if header.previous.hex() != self.digest:
+            raise NotProven("does not follow the block before it")
+        payload = self._config_payload(block)
+        if header.number == 0:
+            signers = 0
+            configured: Configured | None = self._begin(block, payload)
+        else:
+            last = header.number if payload else self.config_block
+            signers = judge_signatures(header, block.signatures, self.rules, last)
+            configured = self._follow(block, payload) if payload else None
+        definition = definition_of(self._chaincode, self._state)
+        package = definition.version if definition else ""
+        found = [] if configured else self._found(block)
+        transactions = self._transactions(found, package)
+        leaves = leaves_of(header, self._rules if configured else None, found, transactions)
+        first_hash, hashes = self._stored, self.frontier.extend([leaf_hash(leaf) for leaf in leaves])
+        self._stored += len(hashes) // HASH_SIZE
+        self.height, self.digest = header.number + 1, header.digest
+        return JudgedBlock(
+            header.number, header.digest, package, configured, signers, transactions, first_hash, hashes
+        )
+
+    def _config_payload(self, block: Block) -> Payload | None:
+        """The payload of a block that is a configuration and nothing else."""
+        if len(block.envelopes) > 1:
+            return None
+        try:
+            payload = parse_payload(parse_envelope(block.envelopes[0]).payload)
+        except Malformed:
+            return None
+        return payload if payload.kind == CONFIG else None
+
+    def _begin(self, block: Block, payload: Payload | None) -> Configured:
+        digest = block.header.digest
+        if self._genesis not in (None, digest):
+            raise NotProven("is not the genesis block that was asked for")
+        if payload is None:
+            raise Malformed("block 0 holds no configuration")
+        self._rules = updates.first(payload.data, payload.channel)
+        self.origin = origin_of(self._name, digest)
+        self._state.add_id(payload.transaction_id or payload.computed_id)
+        return Configured(self._rules.sequence, self._rules.digest, payload.time, ())
+
+    def _follow(self, block: Block, payload: Payload) -> Configured:
+        now, envelope = self.rules, parse_envelope(block.envelopes[0])
+        if payload.channel != now.channel:
+            raise NotProven("the configuration is of another channel")
+        try:
+            judge_creator(envelope, payload, now)
+        except Invalid as invalid:
+            raise NotProven(f"the configuration's envelope does not count: {invalid.code}") from None
+        self._rules = updates.following(payload.data, now)
+        self.config_block = block.header.number
+        self._state.add_id(payload.transaction_id or payload.computed_id)
+        judge_flags([Found("VALID", block.envelopes[0])], block.flags)
+        return Configured(
+            self._rules.sequence, self._rules.digest, payload.time, updates.changes(now, self._rules)
+        )
+
+    def _found(self, block: Block) -> list[Found]:
+        found = judge_transactions(block, self.rules, self._state)
+        judge_flags(found, block.flags)
+        return found
+
+    def _transactions(self, found: list[Found], package: str) -> tuple[JudgedTransaction, ...]:
+        judged: list[JudgedTransaction] = []
+        leaf = self.frontier.size + 1
+        for position, each in enumerate(found):
+            try:
+                judged.append(judge_content(each, position, self._chaincode, package, leaf))
+            except (Malformed, NotProven) as error:
+                raise type(error)(f"transaction {position}: {error}") from error
+            if judged[-1].verdict == "VALID" and (outcome := judged[-1].outcome):
+                leaf += 1 + len(outcome.records)
+        return tuple(judged)

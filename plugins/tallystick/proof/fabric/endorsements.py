@@ -1,0 +1,238 @@
+"""One transaction: that it is whole, whose it is, what came of it, and whether enough endorsed that.
+
+The order of the checks and the codes are a peer's (core/common/validation/msgvalidation.go and
+core/committer/txvalidator/v20 of Fabric 3.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+from tallystick.proof.errors import Malformed, NotProven, ProofError
+from tallystick.proof.fabric import policies
+from tallystick.proof.fabric.blocks import ENDORSER_TRANSACTION, Envelope, Payload
+from tallystick.proof.fabric.configuration import Configuration, policy_path
+from tallystick.proof.fabric.identities import Identity
+from tallystick.proof.fabric.rwset import NamespaceSet, parse_rwset
+from tallystick.proof.fabric.state import State
+from tallystick.proof.protobuf import Message
+
+LIFECYCLE: Final = "_lifecycle"
+
+_PLUGIN: Final = "vscc"
+_IMPLICIT_COLLECTION: Final = "_implicit_org_"
+_KINDS: Final = (1, 2, ENDORSER_TRANSACTION)
+
+
+class Invalid(Exception):
+    """A transaction does not count. ``code`` is a peer's name for why."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A chaincode as the channel has agreed on it."""
+
+    sequence: int
+    version: str
+    plugin: str
+    policy: bytes
+    private: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What was proposed, what the endorsers say came of it, and their signatures."""
+
+    proposal: bytes
+    outcome: bytes
+    signatures: tuple[policies.Signed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Endorsed:
+    """A transaction's content: the call, what the endorsers say came of it, and their signatures.
+
+    ``version`` is that of the chaincode that they ran, ``event`` its event's name and payload.
+    """
+
+    chaincode: str
+    arguments: tuple[bytes, ...]
+    version: str
+    status: int
+    response: bytes
+    event: tuple[str, bytes] | None
+    sets: tuple[NamespaceSet, ...]
+    signatures: tuple[policies.Signed, ...]
+
+
+def judge_creator(envelope: Envelope, payload: Payload, rules: Configuration) -> Identity:
+    """Who signed an envelope. Raises `Invalid`."""
+    if payload.kind not in _KINDS or payload.epoch or not payload.nonce or not payload.creator:
+        raise Invalid("BAD_COMMON_HEADER")
+    try:
+        return rules.members.verified(payload.creator, envelope.signature, envelope.payload)
+    except ProofError:
+        raise Invalid("BAD_CREATOR_SIGNATURE") from None
+
+
+def parse_action(payload: Payload) -> Action:
+    """What a payload proposed and how that was answered, each fitting the other. Raises `Invalid`."""
+    if payload.transaction_id != payload.computed_id:
+        raise Invalid("BAD_PROPOSAL_TXID")
+    try:
+        return _action(payload)
+    except ProofError:
+        raise Invalid("INVALID_ENDORSER_TRANSACTION") from None
+
+
+def _action(payload: Payload) -> Action:
+    actions = Message(payload.data, "transaction").messages(1)
+    if len(actions) != 1:
+        raise Malformed("transaction: not of one action")
+    header = Message(actions[0].blob(1), "signature header")
+    if not header.blob(1) or not header.blob(2):
+        raise Malformed("transaction: an action without creator or nonce")
+    content = Message(actions[0].blob(2), "action")
+    action, proposal = content.message(2), content.blob(1)
+    response = action.blob(1)
+    asked = sha256(payload.channel_header + actions[0].blob(1) + proposal).digest()
+    answer = Message(response, "proposal response")
+    if answer.blob(1) != asked:
+        raise NotProven("transaction: endorsed for another proposal")
+    signatures = [
+        policies.Signed(each.blob(1), response + each.blob(1), each.blob(2)) for each in action.messages(2)
+    ]
+    return Action(proposal, answer.blob(2), tuple(signatures))
+
+
+def parse_endorsed(payload: Payload, action: Action) -> Endorsed:
+    """What came of a call, as its endorsers say. Raises `Invalid`."""
+    extension = _or_invalid("BAD_HEADER_EXTENSION", Message, payload.extension, "header extension")
+    outcome = _or_invalid("BAD_RESPONSE_PAYLOAD", Message, action.outcome, "response")
+    sets = _or_invalid("BAD_RWSET", parse_rwset, outcome.blob(1))
+    if not extension.has(2) or not outcome.has(4):
+        raise Invalid("INVALID_OTHER_REASON")
+    called, ran = extension.message(2), outcome.message(4)
+    name = called.text(2)
+    if not name or name != ran.text(2) or not ran.text(3):
+        raise Invalid("INVALID_CHAINCODE")
+    event = _or_invalid("INVALID_OTHER_REASON", _event, outcome, name)
+    namespaces = [each.namespace for each in sets]
+    if len(set(namespaces)) != len(namespaces):
+        raise Invalid("ILLEGAL_WRITESET")
+    answer = outcome.message(3)
+    arguments = _arguments(action.proposal)
+    return Endorsed(
+        name, arguments, ran.text(3), answer.int32(1), answer.blob(3), event, sets, action.signatures
+    )
+
+
+def judge_endorsements(endorsed: Endorsed, rules: Configuration, state: State) -> None:
+    """Whether each namespace that is written, and the chaincode called, has the endorsements it needs.
+
+    Raises `Invalid`, and `NotProven` for what this verifier does not follow.
+    """
+    by = policies.signers(rules.members, endorsed.signatures)
+    written = {each.namespace: each for each in endorsed.sets if each.changes}
+    for namespace in dict.fromkeys([endorsed.chaincode, *written]):
+        definition = definition_of(namespace, state)
+        if namespace != LIFECYCLE and (definition is None or not definition.plugin or not definition.policy):
+            raise Invalid("INVALID_CHAINCODE")
+        if definition and definition.plugin != _PLUGIN:
+            raise NotProven(f"the chaincode {namespace} is judged by a plugin that is not Fabric's own")
+        if not _agreed(definition, written.get(namespace), rules, by):
+            raise Invalid("ENDORSEMENT_POLICY_FAILURE")
+
+
+def definition_of(chaincode: str, state: State) -> Definition | None:
+    """The definition in force of a chaincode. Raises `Malformed` for one that cannot be read."""
+    metadata = state.value(LIFECYCLE, f"namespaces/metadata/{chaincode}")
+    if metadata is None or Message(metadata, "definition").text(1) != "ChaincodeDefinition":
+        return None
+
+    def field(name: str) -> Message:
+        value = state.value(LIFECYCLE, f"namespaces/fields/{chaincode}/{name}") or b""
+        return Message(value, "definition")
+
+    endorsement = Message(field("EndorsementInfo").blob(2), "definition")
+    validation = Message(field("ValidationInfo").blob(2), "definition")
+    return Definition(
+        field("Sequence").number(1),
+        endorsement.text(1),
+        validation.text(1),
+        validation.blob(2),
+        bool(field("Collections").blob(2)),
+    )
+
+
+def _agreed(
+    definition: Definition | None, written: NamespaceSet | None, rules: Configuration, by: list[Identity]
+) -> bool:
+    """A write of private data is its collection's affair; every other, and none at all, the chaincode's."""
+    collections = [each for each in written.collections if each.changes] if written else []
+    if not all(_collection_agreed(each.name, definition, rules, by) for each in collections):
+        return False
+    if collections and written and not written.changes_public:
+        return True
+    if definition:
+        return _application_satisfied(definition.policy, rules, by)
+    return rules.satisfied(("Application", "LifecycleEndorsement"), by)
+
+
+def _collection_agreed(
+    name: str, definition: Definition | None, rules: Configuration, by: list[Identity]
+) -> bool:
+    if not name.startswith(_IMPLICIT_COLLECTION):
+        if definition and definition.private:
+            raise NotProven("a chaincode's collection of private data is written, which is not followed here")
+        return False
+    group = rules.organisation_of(name.removeprefix(_IMPLICIT_COLLECTION))
+    path = ("Application", group or "", "Endorsement")
+    if group and not rules.has_policy(path):
+        raise NotProven("an organisation has no policy for its endorsements, which is not followed here")
+    return rules.satisfied(path, by)
+
+
+def _application_satisfied(policy: bytes, rules: Configuration, by: list[Identity]) -> bool:
+    try:
+        message = Message(policy, "endorsement policy")
+        if message.has(1) == message.has(2):
+            raise Malformed("endorsement policy: neither of signatures nor a reference")
+        if message.has(1):
+            envelope = b"".join(message.blobs(1))
+            return policies.signature_satisfied(envelope, rules.members, by)
+        return rules.satisfied(policy_path(message.text(2), ()), by)
+    except ProofError:
+        return False
+
+
+def _event(action: Message, chaincode: str) -> tuple[str, bytes] | None:
+    if not action.blob(2):
+        return None
+    event = Message(action.blob(2), "event")
+    if event.text(1) != chaincode:
+        raise Malformed("event: of another chaincode")
+    return event.text(3), event.blob(4)
+
+
+def _arguments(proposal: bytes) -> tuple[bytes, ...]:
+    """The call's arguments; none where they cannot be read: a peer does not look at them here."""
+    try:
+        specification = Message(Message(proposal, "proposal").blob(1), "invocation").message(1)
+        return tuple(specification.message(3).blobs(1))
+    except Malformed:
+        return ()
+
+
+def _or_invalid(code: str, read: Callable[..., Any], *arguments: object) -> Any:
+    try:
+        return read(*arguments)
+    except Malformed:
+        raise Invalid(code) from None

@@ -1,0 +1,183 @@
+"""What is known of a block once it is judged, in no format of Fabric's: enough to run its transactions again.
+
+A transaction of our contracts that counts is held to more than Fabric asks: it ran the package that the
+channel agreed on, its signer's certificate was valid at the time that it claims, its records are
+canonical, and it wrote nothing but our namespace.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tallystick.proof.block import canonical
+from tallystick.proof.errors import Malformed, NotProven
+from tallystick.proof.fabric.endorsements import Endorsed
+from tallystick.proof.fabric.identities import Identity
+from tallystick.proof.fabric.rwset import NamespaceSet, RangeRead, Version
+from tallystick.proof.fabric.validity import Found
+from tallystick.proof.membership import Member
+
+RECORDS: Final = "records"
+
+_OK: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What was called, and as whom. ``claimed_time`` is in milliseconds since the epoch.
+
+    Of a chaincode that is not ours ``contract`` is its name; its transaction and request are not read.
+    """
+
+    contract: str
+    transaction: str
+    request: bytes
+    caller: Member
+    transaction_id: str
+    claimed_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the endorsers say came of a call, in our namespace. ``package`` is what they ran."""
+
+    package: str
+    reads: Mapping[str, Version | None]
+    ranges: tuple[RangeRead, ...]
+    writes: Mapping[str, bytes | None]
+    records: tuple[bytes, ...]
+    response: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedTransaction:
+    """A transaction by its place in its block. ``verdict`` is VALID or why it does not count.
+
+    ``call`` and ``outcome`` are None where one that does not count cannot be read so far; ``ours`` says
+    whether it called our contracts. ``leaf`` is the index of its leaf (-1 where it has none), and its
+    records' leaves follow that one.
+    """
+
+    position: int
+    verdict: str
+    ours: bool
+    call: Call | None
+    outcome: Outcome | None
+    leaf: int
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """What a block changed of the rules: the paths in the channel's configuration; none in block 0.
+
+    ``digest`` is of the configuration, ``time`` the claim of who ordered it, in ms since the epoch.
+    """
+
+    sequence: int
+    digest: str
+    time: int
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedBlock:
+    """A block that is as the channel's rules ask for.
+
+    ``digest`` is its hash in hex; ``package`` is the version of our contracts' definition in force for
+    it, empty before there is one; ``signers`` how many orderers signed it (0 for block 0). ``hashes`` are
+    the tree's new stored hashes, from stored index ``first_hash`` on.
+    """
+
+    number: int
+    digest: str
+    package: str
+    configured: Configured | None
+    signers: int
+    transactions: tuple[JudgedTransaction, ...]
+    first_hash: int
+    hashes: bytes
+
+
+def judge_content(found: Found, position: int, chaincode: str, package: str, leaf: int) -> JudgedTransaction:
+    """What a transaction says to those who run ``chaincode``; ``leaf`` is its leaf's index if it counts.
+
+    Raises `Malformed` or `NotProven` for one that counts though our contracts would not have allowed it.
+    """
+    valid, endorsed = found.code == "VALID", found.endorsed
+    ours = endorsed is not None and endorsed.chaincode == chaincode
+    call = outcome = None
+    try:
+        if found.creator and found.payload and endorsed:
+            call = _call(found, found.creator, endorsed, ours)
+            outcome = _outcome(endorsed, chaincode, ours)
+            if valid:
+                _judge(endorsed, chaincode, package, ours)
+    except (Malformed, NotProven):
+        if valid:
+            raise
+    return JudgedTransaction(position, found.code, ours, call, outcome, leaf if valid else -1)
+
+
+def _call(found: Found, creator: Identity, endorsed: Endorsed, ours: bool) -> Call:
+    payload = found.payload
+    if payload is None:
+        raise Malformed("a transaction without a payload")
+    contract, transaction, request = endorsed.chaincode, "", b""
+    if ours:
+        contract, transaction, request = _arguments(endorsed)
+        creator.judge_window(payload.time)
+    return Call(contract, transaction, request, creator.member(), payload.transaction_id, payload.time)
+
+
+def _arguments(endorsed: Endorsed) -> tuple[str, str, bytes]:
+    """Contract, transaction and request, as chaincode.fabric.host reads them."""
+    if len(endorsed.arguments) != 2:
+        raise Malformed("calls our contracts with other arguments than a name and a request")
+    try:
+        contract, colon, transaction = endorsed.arguments[0].decode("ascii").partition(":")
+    except UnicodeDecodeError:
+        colon = ""
+    if not colon:
+        raise Malformed("calls our contracts by a name that is none")
+    return contract, transaction, endorsed.arguments[1]
+
+
+def _outcome(endorsed: Endorsed, chaincode: str, ours: bool) -> Outcome:
+    empty = NamespaceSet(chaincode, (), (), (), False, ())
+    own = next((each for each in endorsed.sets if each.namespace == chaincode), empty)
+    reads, writes = dict(own.reads), dict(own.writes)
+    if len(reads) != len(own.reads) or len(writes) != len(own.writes):
+        raise Malformed("reads or writes a key twice")
+    records = _records(endorsed.event) if ours else ()
+    return Outcome(endorsed.version, reads, own.ranges, writes, records, endorsed.response)
+
+
+def _records(event: tuple[str, bytes] | None) -> tuple[bytes, ...]:
+    if event is None:
+        return ()
+    name, payload = event
+    try:
+        records = json.loads(payload)
+        spelled = canonical(records)
+    except (ValueError, RecursionError):
+        raise Malformed("its event holds no records") from None
+    if name != RECORDS or not isinstance(records, list) or not records or spelled != payload:
+        raise Malformed("its event is not one of canonical records")
+    return tuple(canonical(record) for record in records)
+
+
+def _judge(endorsed: Endorsed, chaincode: str, package: str, ours: bool) -> None:
+    for each in endorsed.sets:
+        if each.sets_policies or any(inner.sets_policies for inner in each.collections):
+            raise NotProven("sets a policy for a single key, which would override the contracts'")
+        if each.changes and (each.namespace == chaincode) != ours:
+            raise NotProven("writes another chaincode's state")
+        if each.collections and (ours or each.namespace == chaincode):
+            raise NotProven("uses private data, which cannot be run again")
+    if ours and endorsed.version != package:
+        raise NotProven("was endorsed under another package than the channel agreed on")
+    if ours and endorsed.status != _OK:
+        raise NotProven("counts though the contracts refused it")

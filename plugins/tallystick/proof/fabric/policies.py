@@ -1,0 +1,140 @@
+"""Who must have signed: signature policies and implicit meta policies, judged as Fabric judges them.
+
+Sources: common/cauthdsl/cauthdsl.go, common/policies/implicitmeta.go, policy.go of Fabric 3.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tallystick.proof.errors import Malformed, NotProven
+from tallystick.proof.fabric.identities import Identity, Members
+from tallystick.proof.protobuf import Message
+
+SIGNATURE: Final = 1
+IMPLICIT_META: Final = 3
+
+_ROLE, _, _IDENTITY = range(3)
+_ANY, _ALL, _MAJORITY = range(3)
+_DEEPEST: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signature that somebody claims to have made over ``data``; ``identity`` is serialised."""
+
+    identity: bytes
+    data: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy as the configuration has it: its type and its bytes."""
+
+    kind: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The policies of a group of the configuration, and the groups below it."""
+
+    policies: Mapping[str, Policy]
+    groups: Mapping[str, Group]
+
+
+def signers(members: Members, signatures: Iterable[Signed]) -> list[Identity]:
+    """Whose signatures are right, each identity once. Whether it is a member in force is the policy's."""
+    found: dict[tuple[str, bytes], Identity] = {}
+    for signed in signatures:
+        try:
+            identity = members.examine(signed.identity)
+        except (Malformed, NotProven):
+            continue
+        if identity.name not in found and identity.signed(signed.signature, signed.data):
+            found[identity.name] = identity
+    return list(found.values())
+
+
+def find(root: Group, path: Sequence[str]) -> tuple[Group, Policy] | None:
+    """The policy at ``path`` (groups, then its name) with the group that it stands in."""
+    group: Group | None = root
+    for name in path[:-1]:
+        group = group.groups.get(name) if group else None
+    policy = group.policies.get(path[-1]) if group and path else None
+    return (group, policy) if group and policy else None
+
+
+def satisfied(root: Group, path: Sequence[str], members: Members, by: Sequence[Identity]) -> bool:
+    """Whether ``by`` satisfy the policy at ``path``; a policy that is missing is satisfied by nobody.
+
+    Raises `Malformed` for a policy that cannot be read.
+    """
+    found = find(root, path)
+    if found is None:
+        return False
+    group, policy = found
+    if policy.kind == SIGNATURE:
+        return signature_satisfied(policy.value, members, by)
+    if policy.kind == IMPLICIT_META:
+        return _implicit(group, policy.value, members, by)
+    raise Malformed("policy: neither of signatures nor implicit")
+
+
+def signature_satisfied(envelope: bytes, members: Members, by: Sequence[Identity]) -> bool:
+    """Whether ``by`` satisfy a SignaturePolicyEnvelope. Raises `Malformed` for one that cannot be read."""
+    message = Message(envelope, "signature policy")
+    if message.int32(1) != 0:
+        raise Malformed("signature policy: of an unknown version")
+    principals = message.messages(3)
+    fits = [[_is(members, each, principal) for each in by] for principal in principals]
+    return _rule(message.message(2), fits, [False] * len(by), 0)
+
+
+def _rule(rule: Message, fits: Sequence[Sequence[bool]], used: list[bool], depth: int) -> bool:
+    """Marks in ``used`` which signers were needed, so that nobody counts twice."""
+    if depth > _DEEPEST:
+        raise Malformed("signature policy: nested too deeply")
+    if not rule.has(2):
+        index = rule.int32(1)
+        if not 0 <= index < len(fits):
+            raise Malformed("signature policy: names a principal that it has not")
+        for signer, fit in enumerate(fits[index]):
+            if fit and not used[signer]:
+                used[signer] = True
+                return True
+        return False
+    inner = rule.message(2)
+    verified = 0
+    for each in inner.messages(2):
+        trial = list(used)
+        if _rule(each, fits, trial, depth + 1):
+            verified += 1
+            used[:] = trial
+    return verified >= inner.int32(1)
+
+
+def _is(members: Members, identity: Identity, principal: Message) -> bool:
+    kind, value = principal.int32(1), principal.blob(2)
+    if kind == _ROLE:
+        role = Message(value, "principal")
+        return members.has_role(identity, role.text(1), role.int32(2))
+    if kind == _IDENTITY:
+        named = members.examine(value)
+        return named.name == identity.name and not identity.problem
+    raise Malformed("signature policy: a principal that is neither a role nor an identity")
+
+
+def _implicit(group: Group, value: bytes, members: Members, by: Sequence[Identity]) -> bool:
+    message = Message(value, "implicit policy")
+    name, rule = message.text(1), message.int32(2)
+    below = list(group.groups.values())
+    if rule not in (_ANY, _ALL, _MAJORITY):
+        raise Malformed("implicit policy: of an unknown rule")
+    needed = {_ANY: min(1, len(below)), _ALL: len(below), _MAJORITY: len(below) // 2 + 1}[rule]
+    if not below:
+        return True
+    return sum(satisfied(each, [name], members, by) for each in below) >= needed

@@ -1,0 +1,135 @@
+"""What a transaction read and wrote, by namespace: TxReadWriteSet of Fabric."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from tallystick.proof.errors import Malformed
+from tallystick.proof.protobuf import Message
+
+
+class Version(NamedTuple):
+    """Where a value was written: the block, and the position in it. Absent keys have no version."""
+
+    block: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A range's reads as a tree of hashes: what is left of them where they were many."""
+
+    max_degree: int
+    max_level: int
+    hashes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RangeRead:
+    """A range that was read: start <= key < end, or up to ``end`` itself where it was not read to its end.
+
+    ``found`` has the keys with their versions, or their summary.
+    """
+
+    start: str
+    end: str
+    exhausted: bool
+    found: tuple[tuple[str, Version], ...] | Summary
+
+
+@dataclass(frozen=True, slots=True)
+class HashedCollection:
+    """What was read and written of private data: all that the channel knows of it are hashes."""
+
+    name: str
+    reads: tuple[tuple[bytes, Version | None], ...]
+    writes: tuple[tuple[bytes, bool], ...]
+    sets_policies: bool
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything of the collection is written."""
+        return bool(self.writes) or self.sets_policies
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceSet:
+    """Reads, ranges and writes (None deletes) of one namespace, in the order in which they stand there.
+
+    ``sets_policies`` says whether it writes metadata, which can hold a policy for a single key.
+    """
+
+    namespace: str
+    reads: tuple[tuple[str, Version | None], ...]
+    ranges: tuple[RangeRead, ...]
+    writes: tuple[tuple[str, bytes | None], ...]
+    sets_policies: bool
+    collections: tuple[HashedCollection, ...]
+
+    @property
+    def changes_public(self) -> bool:
+        """Whether anything but private data is written."""
+        return bool(self.writes) or self.sets_policies
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything of the namespace is written."""
+        return self.changes_public or any(each.changes for each in self.collections)
+
+
+def parse_rwset(data: bytes) -> tuple[NamespaceSet, ...]:
+    """The sets of all namespaces. Raises `Malformed`."""
+    return tuple(_namespace(each) for each in Message(data, "read-write set").messages(2))
+
+
+def _namespace(message: Message) -> NamespaceSet:
+    public = Message(message.blob(2), "read-write set")
+    return NamespaceSet(
+        message.text(1),
+        tuple(_read(each) for each in public.messages(1)),
+        tuple(_range(each) for each in public.messages(2)),
+        tuple((each.text(1), _written(each.number(2), each.blob(3))) for each in public.messages(3)),
+        public.has(4),
+        tuple(_collection(each) for each in message.messages(3)),
+    )
+
+
+def _collection(message: Message) -> HashedCollection:
+    hashed = Message(message.blob(2), "read-write set")
+    return HashedCollection(
+        message.text(1),
+        tuple((each.blob(1), _version(each, 2)) for each in hashed.messages(1)),
+        tuple((each.blob(1), bool(each.number(2))) for each in hashed.messages(2)),
+        hashed.has(3),
+    )
+
+
+def _written(deletes: int, value: bytes) -> bytes | None:
+    return value if value and not deletes else None
+
+
+def _read(message: Message) -> tuple[str, Version | None]:
+    return message.text(1), _version(message, 2)
+
+
+def _version(message: Message, number: int) -> Version | None:
+    if not message.has(number):
+        return None
+    version = message.message(number)
+    return Version(version.number(1), version.number(2))
+
+
+def _range(message: Message) -> RangeRead:
+    if message.has(4) and message.has(5):
+        raise Malformed("read-write set: a range with its reads twice")
+    found: Any
+    if message.has(5):
+        summary = message.message(5)
+        degree, level = summary.number(1) & 0xFFFFFFFF, summary.number(2) & 0xFFFFFFFF
+        found = Summary(degree, level, tuple(summary.blobs(3)))
+    else:
+        # Fabric reads a version that is missing here as (0, 0), which nothing but block 0 could write.
+        reads = [_read(each) for each in message.message(4).messages(1)]
+        found = tuple((key, version or Version(0, 0)) for key, version in reads)
+    return RangeRead(message.text(1), message.text(2), bool(message.number(3)), found)

@@ -1,0 +1,54 @@
+"""`tally fabric` where there is nothing yet, or not what is needed: in words, with an exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.fabric_programs import write_programs
+
+from tallystick.cli import main
+from tallystick.network import binaries
+
+pytestmark = pytest.mark.usefixtures("directory")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "tallystick"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["up"], 3, "Build them once with: make fabric"),
+        (["status"], 3, "Build them once with: make fabric"),
+        (["down"], 3, "tally fabric up\n"),
+        (["logs"], 3, "tally fabric up\n"),
+        (["logs", "--lines", "0"], 2, "Use 1 or more."),
+        (["up", "--orderers", "solo"], 2, "usage: tally fabric up"),
+        (["up", "--port", "seventeen"], 2, "usage: tally fabric up"),
+        ([], 2, "usage: tally fabric"),
+    ],
+)
+def test_what_is_missing_is_said_with_what_to_do(
+    arguments: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fabric", *arguments]) == code
+    assert said in capsys.readouterr().err
+
+
+def test_with_the_programs_the_next_thing_missing_is_the_network(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_programs(binaries.place(cache))
+    assert main(["fabric", "status", "--json"]) == 3
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["kind"], error["hint"]) == ("CouldNotCheck", "Make one with: tally fabric up")
+
+
+def test_erasing_what_is_not_there_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fabric", "down", "--erase", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"stopped": [], "erased": True}

@@ -1,0 +1,91 @@
+"""Identities from MSP directories and from PEM."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from fakes.fabric_gateway import HALF_ORDER
+from support import certificates
+
+from tallystick import identity
+from tallystick.ledger.fabric import ConfigurationError, Member
+
+
+@pytest.fixture
+def msp(keys: Any, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(keys.msp, tmp_path / "msp"))
+
+
+def pem(key: Any) -> bytes:
+    return bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+
+
+def test_a_signature_holds_and_is_low(keys: Any) -> None:
+    public = x509.load_pem_x509_certificate(keys.member.certificate_pem).public_key()
+    assert isinstance(public, ec.EllipticCurvePublicKey)
+    for number in range(50):
+        data = b"%d" % number
+        signature = keys.member.sign(data)
+        assert decode_dss_signature(signature)[1] <= HALF_ORDER
+        public.verify(signature, data, ec.ECDSA(hashes.SHA256()))
+
+
+def test_it_is_the_same_creator_as_the_houses_own_identity(keys: Any) -> None:
+    ours = identity.Identity.load(keys.msp, "OperatorMSP")
+    assert keys.member.serialised == ours.serialised
+
+
+def test_from_pem_is_the_same_as_from_a_directory(keys: Any, msp: Path) -> None:
+    certificate = (msp / "signcerts" / "cert.pem").read_bytes()
+    key = (msp / "keystore" / "key.pem").read_bytes()
+    assert Member.from_pem("OperatorMSP", certificate, key).serialised == keys.member.serialised
+    assert "PRIVATE" not in repr(keys.member)
+
+
+def test_whatever_the_files_are_called(msp: Path, keys: Any) -> None:
+    (msp / "keystore" / "key.pem").rename(msp / "keystore" / "priv_sk")
+    (msp / "keystore" / ".hidden").write_text("x")
+    assert Member.from_msp(msp, "OperatorMSP").serialised == keys.member.serialised
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda msp: shutil.rmtree(msp / "keystore"), "keystore is missing"),
+        (lambda msp: (msp / "keystore" / "key.pem").unlink(), "holds 0 files"),
+        (lambda msp: shutil.copy(msp / "keystore" / "key.pem", msp / "keystore" / "two"), "holds 2 files"),
+        (lambda msp: (msp / "keystore" / "key.pem").chmod(0o644), "can be read by others"),
+        (lambda msp: (msp / "keystore" / "key.pem").write_text("x"), "is not PEM"),
+        (lambda msp: (msp / "signcerts" / "cert.pem").write_bytes(b"\xff"), "is not PEM"),
+        (
+            lambda msp: (msp / "keystore" / "key.pem").write_bytes(pem(certificates.KEYS["other"])),
+            "does not belong",
+        ),
+        (
+            lambda msp: (shutil.rmtree(msp / "signcerts"), (msp / "signcerts").write_text("")),
+            "cannot be read",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_said(msp: Path, spoil: Any, said: str) -> None:
+    spoil(msp)
+    with pytest.raises(ConfigurationError, match=said):
+        Member.from_msp(msp, "OperatorMSP")
+
+
+def test_a_key_of_another_kind_is_refused() -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    certificate = certificates.member(key=key)
+    with pytest.raises(ConfigurationError, match="P-256"):
+        Member.from_pem("OperatorMSP", certificate, pem(key))

@@ -1,0 +1,97 @@
+"""The steps to contracts in force: each waits for what is not ready yet, and none for what cannot work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.fabric_programs import write_programs
+
+from tallystick.errors import CouldNotCheck
+from tallystick.network.layout import Layout
+from tallystick.network.lifecycle import Lifecycle
+
+Make = Callable[..., Lifecycle]
+
+
+@pytest.fixture
+def steps(tmp_path: Path) -> Make:
+    """A lifecycle over programs that run the given scripts; ``$count`` counts an organisation's calls."""
+
+    def make(seconds: float = 5, **scripts: str) -> Lifecycle:
+        counted = (
+            f'calls={tmp_path}/${{CORE_PEER_LOCALMSPID:-none}}; echo >> "$calls"; count=$(wc -l < "$calls")\n'
+        )
+        programs = write_programs(
+            tmp_path / "programs", **{name: counted + script for name, script in scripts.items()}
+        )
+        layout = Layout(tmp_path / "network", "raft", 20_000)
+        return Lifecycle(layout, programs, lambda: None, time.monotonic() + seconds)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Error: got unexpected status: SERVICE_UNAVAILABLE -- no Raft leader",
+        "Error: failed to create deliver client for orderer",
+        "Error: connection error: connection refused",
+    ],
+)
+def test_an_approval_waits_until_the_orderers_have_a_leader(steps: Make, said: str) -> None:
+    steps(peer=f'[ "$count" -gt 2 ] || {{ echo "{said}"; exit 1; }}').approve("v", "label:id")
+
+
+def test_a_leader_that_never_comes_is_an_error_that_says_whose_step_it_was(steps: Make) -> None:
+    never = steps(seconds=0.3, peer='echo "Error: no Raft leader"; exit 1')
+    with pytest.raises(
+        CouldNotCheck, match=r"approving the contracts for \w+MSP did not work in time: no Raft"
+    ):
+        never.approve("v", "label:id")
+
+
+def test_what_cannot_work_is_not_tried_again(steps: Make, tmp_path: Path) -> None:
+    refused = steps(peer='echo "Error: access denied"; exit 1')
+    with pytest.raises(CouldNotCheck, match="committing the contracts' definition failed: access denied"):
+        refused.commit("v")
+    assert (tmp_path / "OperatorMSP").read_text().count("\n") == 1
+
+
+@pytest.mark.parametrize("step", ["join", "approve"])
+def test_what_was_done_before_an_interruption_is_left_as_it_is(steps: Make, step: str) -> None:
+    said = {
+        "join": "Error: ledger [audit] already exists with state [ACTIVE]",
+        "approve": "Error: attempted to redefine uncommitted sequence (1) with unchanged content",
+    }[step]
+    again = steps(peer=f'echo "{said}"; exit 1', osnadmin='echo "Status: 405 channel already exists"')
+    if step == "join":
+        again.join()
+    else:
+        again.approve("v", "label:id")
+
+
+def test_a_package_that_a_peer_calls_otherwise_is_an_error(steps: Make) -> None:
+    with pytest.raises(CouldNotCheck, match="did not install the package under the id label:id"):
+        steps(peer="echo '{}'").install("label:id")
+    steps(peer='echo \'{"package_id": "label:id"}\'').install("label:id")
+
+
+def test_a_definition_that_is_not_there_is_none(steps: Make) -> None:
+    first = steps(peer="exit 1")
+    assert first.committed(first.layout.peers[0]) is None
+    there = steps(peer='echo \'{"version": "abc"}\'')
+    assert there.committed(there.layout.peers[0]) == {"version": "abc"}
+
+
+def test_contracts_that_do_not_answer_and_peers_that_do_not_meet_are_told(steps: Make) -> None:
+    alone = steps(seconds=0.2, peer="exit 1", discover="echo OperatorMSP")
+    with pytest.raises(CouldNotCheck, match="asking the contracts through peer-"):
+        alone.answer()
+    with pytest.raises(
+        CouldNotCheck, match=r"waiting until peer-\w+ knows the other peers did not work in time"
+    ):
+        alone.meet()
+    steps(peer="echo NO_CHARTER; exit 1", discover="echo OperatorMSP RegulatorMSP AuditorMSP").meet()

@@ -1,0 +1,122 @@
+"""A network that cannot start says why and leaves nothing running; one that is another is not touched."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support.fabric_network import free_base_port
+from support.fabric_programs import write_programs
+
+from tallystick.errors import CouldNotCheck, InvalidInput
+from tallystick.network import operate, processes
+from tallystick.network.binaries import Binaries
+
+
+@dataclass
+class Place:
+    root: Path
+    programs: Binaries
+    port: int
+
+    def up(self, **how: object) -> operate.Network:
+        return operate.up(self.root, self.programs, **{"base_port": self.port, **how})  # type: ignore[arg-type]
+
+    def note(self, **changed: object) -> None:
+        path = self.root / "network.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """Programs with which a network is made, and whose orderer dies at once."""
+    programs = write_programs(tmp_path / "programs", orderer="echo no disk; exit 7", osnadmin="exit 1")
+    return Place(tmp_path / "home" / "fabric", programs, free_base_port())
+
+
+@pytest.fixture
+def made(place: Place) -> Place:
+    """A network that was made and could not start."""
+    with pytest.raises(CouldNotCheck):
+        place.up()
+    return place
+
+
+def test_a_process_that_dies_is_named_and_the_others_are_stopped(place: Place) -> None:
+    with pytest.raises(CouldNotCheck) as error:
+        place.up()
+    assert "ended while the network was starting" in error.value.message
+    ports = operate.load(place.root).layout.ports
+    assert [name for name in ports if processes.pid_of(place.root, name)] == []
+
+
+def test_a_network_that_could_not_be_made_leaves_no_directory(place: Place) -> None:
+    place.programs = write_programs(place.programs.directory, configtxgen="echo Error: bad profile; exit 1")
+    with pytest.raises(CouldNotCheck, match="making the channel's first block failed: bad profile"):
+        place.up()
+    assert [path.name for path in place.root.parent.iterdir()] == [".fabric.lock"]
+
+
+def test_what_a_killed_start_left_half_made_goes(place: Place) -> None:
+    half_made = place.root.parent / ".fabric.making" / "organisations"
+    half_made.mkdir(parents=True)
+    with pytest.raises(CouldNotCheck, match="ended while"):
+        place.up()
+    assert sorted(path.name for path in place.root.parent.iterdir()) == [".fabric.lock", "fabric"]
+
+
+def test_a_network_is_not_started_as_another(made: Place) -> None:
+    with pytest.raises(InvalidInput, match="there is a network already: raft, from port"):
+        made.up(consensus="bft")
+    with pytest.raises(InvalidInput, match="there is a network already"):
+        made.up(base_port=made.port + 1)
+
+
+def test_a_network_of_other_contracts_is_not_started(made: Place) -> None:
+    made.note(package="0" * 64)
+    with pytest.raises(InvalidInput, match="are not those of the network") as error:
+        made.up()
+    assert "tally fabric down --erase" in error.value.hint
+
+
+@pytest.mark.parametrize("changed", [{"v": 2}, {"fabric": "2.5.9"}])
+def test_a_network_of_another_version_is_left_alone_and_can_be_erased(
+    made: Place, changed: dict[str, object]
+) -> None:
+    made.note(**changed)
+    for work in (made.up, lambda: operate.down(made.root), lambda: operate.log_lines(made.root, 1)):
+        with pytest.raises(InvalidInput, match="was not made by this version"):
+            work()
+    assert made.root.exists()
+    operate.down(made.root, erase=True)
+    assert not made.root.exists()
+
+
+def test_a_directory_that_holds_no_network_is_not_touched(place: Place) -> None:
+    place.root.mkdir(parents=True)
+    (place.root / "mine").touch()
+    with pytest.raises(CouldNotCheck, match="holds no whole network"):
+        place.up()
+    assert (place.root / "mine").exists()
+
+
+@pytest.mark.parametrize("port", [0, 80, 65_500])
+def test_ports_out_of_range_are_refused(place: Place, port: int) -> None:
+    with pytest.raises(InvalidInput, match="a network needs 305 ports"):
+        place.up(base_port=port)
+
+
+def test_without_a_network_it_says_how_to_make_one(place: Place) -> None:
+    for work in (lambda: operate.down(place.root), lambda: operate.status(place.root, place.programs)):
+        with pytest.raises(CouldNotCheck, match="there is no network") as error:
+            work()
+        assert error.value.hint == "Make one with: tally fabric up"
+
+
+def test_the_log_of_one_process_is_shown_and_a_name_of_none_refused(made: Place) -> None:
+    assert operate.log_lines(made.root, 1, "orderer1") == {"orderer1": ["no disk"]}
+    assert len(operate.log_lines(made.root, 1)) == 7
+    with pytest.raises(InvalidInput, match="no process of the network"):
+        operate.log_lines(made.root, 1, "../../secret")
