@@ -19,7 +19,6 @@ import pyarrow as pa
 
 from tallystick.errors import InvalidInput
 from tallystick.fingerprint.columns import Schema, schema_digest, to_cells
-from tallystick.fingerprint.files import Progress
 from tallystick.fingerprint.keys import SALT_SIZE, TableKey
 from tallystick.fingerprint.rows import Cells, encode_cells, encode_rows, row_leaf
 from tallystick.fingerprint.sources import Source, TableSource, open_source
@@ -73,7 +72,7 @@ def fingerprint_table(
     *,
     schema: Schema | None = None,
     subject: str | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> TableFingerprint:
     """The fingerprint of a table: a path (CSV, Parquet, Arrow IPC), Arrow table or batches, or DataFrame.
 
