@@ -183,7 +183,7 @@ def measure_files(folder: Path) -> list[dict[str, str]]:
             ">= 0.9",
         )
     )
-    # What a step does: each file is copied and on the disk before the next is taken. The store has none of them yet.
+    # What a step does: each file is copied, and on the disk before it is named.
     ours = timed(lambda: Store(folder / "objects").add_folder(many))
     rows.append(
         row(

@@ -112,15 +112,6 @@ def row_leaves(
     return RowLeaves(_index_ids(len(leaves)), leaves)
 
 
-def subject_id(key: TableKey, kind: str, subject: object) -> bytes:
-    """The pseudonym (32 bytes) of a subject: a value of the subject column's logical type ``kind``."""
-    try:
-        column = pa.chunked_array([pa.array([subject])])
-    except pa.ArrowException:
-        raise InvalidInput(f"the subject is no {kind}") from None
-    return key.pseudonym(encode_cells(to_cells("subject", column, kind))[0])
-
-
 def leaves_root(leaves: bytes) -> bytes:
     """The RFC 6962 root over leaf hashes of 32 bytes, one after another."""
     if len(leaves) >= COMPILED_FROM * merkle.HASH_SIZE:
