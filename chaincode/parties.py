@@ -11,6 +11,8 @@ from chaincode.context import Caller, Context
 from chaincode.errors import Refusal
 
 CHARTER_KEY: Final = "charter/charter"
+#: What a host takes for the charter's `skew_ms` as long as there is no charter.
+DEFAULT_SKEW_MS: Final = 300_000
 
 
 @dataclass(frozen=True, slots=True)
