@@ -20,9 +20,10 @@ from peers import CACHE
 
 from tallystick.home.create import DEVELOPMENT_PARTIES, create_home
 from tallystick.identity import Identity, load_user
-from tallystick.ledger.port import Call, Ledger
+from tallystick.ledger.embedded.ledger import EmbeddedLedger
+from tallystick.ledger.port import Call
 from tallystick.settings import Settings
-from tallystick.wiring import open_ledger
+from tallystick.wiring import open_embedded
 
 DIGEST = "3f9c2a71b0de" * 5 + "3f9c"
 SHARED = "CPU seconds are of all processes involved; other work ran on the machine at the same time."
@@ -49,7 +50,7 @@ def settings_of(folder: Path) -> Settings:
 class Client:
     """A ledger that is open, and who writes to it."""
 
-    ledger: Ledger
+    ledger: EmbeddedLedger
     identity: Identity
 
     @classmethod
@@ -61,7 +62,7 @@ class Client:
     @classmethod
     def open(cls, folder: Path) -> Client:
         settings = settings_of(folder)
-        return cls(open_ledger(settings), load_user(settings.msp, settings.msp_id, settings.user))
+        return cls(open_embedded(settings), load_user(settings.msp, settings.msp_id, settings.user))
 
     def register(self, name: str) -> dict[str, Any]:
         """A dataset of that name; returns the reference to it."""

@@ -1,1 +1,1 @@
-"""The law: contracts that run unchanged on the embedded ledger and on Hyperledger Fabric."""
+"""The law: contracts, written against one narrow protocol so that every host runs them unchanged."""

@@ -1,4 +1,4 @@
-"""The contracts by name, and the one way into them that both hosts use."""
+"""The contracts by name, and the one way into them that every host uses."""
 
 from __future__ import annotations
 

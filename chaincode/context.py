@@ -1,6 +1,6 @@
 """What a contract may touch: this protocol, and nothing else of the world.
 
-Both hosts keep the stricter reading of each rule: a get after a put in the same transaction returns
+Every host keeps the stricter reading of each rule: a get after a put in the same transaction returns
 the value from before the transaction; a scan is ordered by key; reads are checked again at commit;
 an error leaves no trace. There is no clock, no history, no private data and no key-level policy
 (docs/adr/0001-one-contract-source-two-hosts.md).

@@ -1,4 +1,4 @@
-"""What a host accepts from a contract. Both hosts call these checks, so that both refuse alike."""
+"""What a host accepts from a contract. Every host calls these checks, so that all refuse alike."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from chaincode.context import Caller, Context
 from chaincode.errors import Refusal
 
 CHARTER_KEY: Final = "charter/charter"
-#: What a host takes for the skew before there is a charter, in milliseconds.
+#: What a host takes for the charter's `skew_ms` as long as there is no charter.
 DEFAULT_SKEW_MS: Final = 300_000
 
 

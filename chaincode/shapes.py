@@ -15,7 +15,7 @@ _ABSENT: Final = object()
 
 
 def malformed(field: str, reason: str) -> Refusal:
-    """The refusal of a request whose ``field`` (a dotted path) breaks its shape."""
+    """The refusal of a request whose ``field`` (its path from ``request`` on) breaks its shape."""
     return Refusal("MALFORMED", field=field, reason=reason)
 
 
@@ -116,7 +116,7 @@ def mapping(keys: str, shape: Shape, low: int = 0, high: int = 200) -> Shape:
 
 def fields(shapes: Mapping[str, Shape]) -> Shape:
     """An object with exactly these fields, but for the `optional` ones."""
-    required = frozenset(name for name, shape in shapes.items() if not hasattr(shape, "optional"))
+    required = tuple(name for name, shape in shapes.items() if not hasattr(shape, "optional"))
 
     def check(value: Any, field: str) -> None:
         if type(value) is not dict:

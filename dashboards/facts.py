@@ -35,8 +35,8 @@ class Facts:
 
 
 def read_facts(settings: Settings) -> Facts:
-    """Read it. Raises as `wiring.open_ledger` and `open_index` do."""
-    with closing(wiring.open_ledger(settings)) as ledger, open_index(settings.index, ledger) as index:
+    """Read it. Raises as `wiring.open_for_reading` and `open_index` do."""
+    with closing(wiring.open_for_reading(settings)) as ledger, open_index(settings.index, ledger) as index:
         return Facts(
             origin=ledger.origin,
             height=ledger.height,
@@ -51,19 +51,19 @@ def read_facts(settings: Settings) -> Facts:
 
 def read_versions(settings: Settings, name: str) -> list[str]:
     """The ids of a dataset's versions, the latest first."""
-    with closing(wiring.open_ledger(settings)) as ledger, open_index(settings.index, ledger) as index:
+    with closing(wiring.open_for_reading(settings)) as ledger, open_index(settings.index, ledger) as index:
         return index.versions("dataset", name)
 
 
 def read_verification(settings: Settings) -> dict[str, Any] | None:
     """What is noted of the last verification of this ledger, if anything (`last_verification`)."""
-    with closing(wiring.open_ledger(settings)) as ledger:
+    with closing(wiring.open_for_reading(settings)) as ledger:
         return last_verification(settings.home, ledger)
 
 
 def read_lineage(settings: Settings, name: str) -> tuple[Record, list[Edge]]:
     """A record (`find_checked`) with everything that it came from and that came from it."""
-    with closing(wiring.open_ledger(settings)) as ledger, open_index(settings.index, ledger) as index:
+    with closing(wiring.open_for_reading(settings)) as ledger, open_index(settings.index, ledger) as index:
         record, _ = find_checked(ledger, index, name)
         edges = dict.fromkeys([*index.ancestors(record.id), *index.descendants(record.id)])
         return record, list(edges)

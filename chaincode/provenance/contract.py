@@ -54,9 +54,9 @@ async def _subject(draft: Draft, record_id: str) -> Subject:
     )
 
 
-async def _usable(draft: Draft, request: Any, field: str) -> Subject:
-    subject = await _subject(draft, request[field]["id"])
-    _refuse(rules.usable(subject, request[field], field))
+async def _usable(draft: Draft, request: Any, name: str) -> Subject:
+    subject = await _subject(draft, request[name]["id"])
+    _refuse(rules.usable(subject, request[name], f"request.{name}"))
     return subject
 
 
@@ -75,7 +75,7 @@ async def _dataset(draft: Draft, request: Any) -> Decided:
     await _next_version(draft, records.DATASET, request)
     for index, parent in enumerate(request["parents"]):
         subject = await _subject(draft, parent["id"])
-        _refuse(rules.usable(subject, parent, f"parents[{index}]"))
+        _refuse(rules.usable(subject, parent, f"request.parents[{index}]"))
     return Decided(("dataset:" + request["name"],))
 
 
@@ -101,7 +101,7 @@ def _check(request: Any) -> Decided:
 async def _intent(draft: Draft, request: Any) -> Decided:
     """Declare, before training starts, what will be trained on what."""
     await _usable(draft, request, "dataset")
-    checks = {field: await _usable(draft, request, field) for field in ("screening", "validation")}
+    checks = {name: await _usable(draft, request, name) for name in ("screening", "validation")}
     _refuse(rules.may_declare_run(checks, request))
     dataset = request["dataset"]["id"]
     return Decided((_dataset_stream(dataset),), {"dataset": dataset, "run": None})
@@ -136,7 +136,7 @@ async def _use(draft: Draft, request: Any) -> Decided:
 async def _retirement(draft: Draft, request: Any) -> Decided:
     """Retire what a record speaks of, or mark it erased."""
     subject = await _subject(draft, request["subject"]["id"])
-    _refuse(rules.known(subject, request["subject"], "subject"))
+    _refuse(rules.known(subject, request["subject"], "request.subject"))
     _refuse(rules.may_retire(subject, request))
     draft.put(records.retirement_key(request["subject"]["id"]), {"state": request["state"]})
     kind, subject_name, *_ = request["subject"]["id"].split("/")
@@ -160,7 +160,7 @@ async def _attestation(draft: Draft, request: Any) -> Decided:
     """State how many records a stream has and when the last one came."""
     position = Position.of(await draft.get(key_of(request["stream"])))
     if position.number == 0:
-        raise Refusal("UNKNOWN_STREAM", field="stream")
+        raise Refusal("UNKNOWN_STREAM", field="request.stream")
     return Decided((request["stream"],), adds={"count": position.number, "time": position.time})
 
 
@@ -188,7 +188,7 @@ async def _write(draft: Draft, transaction: str, request: Any, body: bytes) -> d
     first = await draft.get(first_key)
     if first is not None:
         if first["content"] != content:
-            raise Refusal("REQUEST_REUSED", field="request_id")
+            raise Refusal("REQUEST_REUSED", field="request.request_id")
         return {"id": first["id"], "digest": {"sha256": first["digest"]}, "repeated": True}
     decided = await decide(draft, request)
     streams = dict.fromkeys(decided.streams)

@@ -9,6 +9,7 @@ TallystickError              4  a fault of ours
 │   └── PolicyError          2  a policy file is wrong, at a line
 └── CouldNotCheck            3  neither yes nor no: something needed is missing or out of reach
     ├── Missing              3  what a record names is not where it was kept
+    ├── OutcomeUnknown       3  a transaction may or may not be recorded: submit the same request again
     └── Unreachable          3  a server does not answer: asking it again is of no use now
 
 A message says what happened and to what; ``hint`` says what to do. Neither repeats data values.
@@ -75,6 +76,11 @@ class CouldNotCheck(TallystickError):
 
 class Missing(CouldNotCheck):
     """What a record names is not where it was kept; a verification counts it as not as recorded."""
+
+
+class OutcomeUnknown(CouldNotCheck):
+    """A transaction may or may not be recorded. The same request submitted again returns what is recorded,
+    or records it: never both."""
 
 
 class Unreachable(CouldNotCheck):

@@ -1,14 +1,14 @@
-"""Folders as the store keeps them: the names of their files, and the manifest that lists them.
+"""A folder's manifest: made by going through its files in as many threads as there are cores, and read.
 
-A manifest is canonical JSON ``{"files": [{"path", "sha256", "size"}, ...], "v": 1}``, sorted by the UTF-8
-bytes of the path.
+docs/formats/fingerprint.md, "Files and folders", is normative.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -18,14 +18,28 @@ from tallystick.errors import InvalidInput, NotAsRecorded
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
-def make_manifest(files: Sequence[Mapping[str, Any]]) -> bytes:
-    """The manifest of ``files``, each {path, sha256, size}."""
-    return canonical.encode({"files": list(files), "v": 1})
+Take = Callable[[Path], tuple[str, int]]
+"""Goes through one file, and may keep a copy: its SHA-256 as 64 hex digits, and its size in bytes."""
 
 
-def file_names(folder: Path) -> Iterator[str]:
-    """The files under ``folder`` as relative paths with slashes. Raises `InvalidInput` for links and for
-    names that are not UTF-8."""
+def make_manifest(folder: Path, take: Take) -> bytes:
+    """The manifest of all files under ``folder``, each given to ``take`` in one of several threads.
+
+    Raises `InvalidInput` for what is no folder, for links and for names that are not UTF-8, and whatever
+    ``take`` raises.
+    """
+    names = sorted(_file_names(folder), key=lambda name: name.encode())
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        taken = list(pool.map(take, [folder / name for name in names]))
+    files = [
+        {"path": name, "sha256": digest, "size": size}
+        for name, (digest, size) in zip(names, taken, strict=True)
+    ]
+    return canonical.encode({"files": files, "v": 1})
+
+
+def _file_names(folder: Path) -> Iterator[str]:
+    """The files under ``folder`` as relative paths with slashes."""
 
     def fail(error: OSError) -> None:
         raise InvalidInput(f"{error.filename} cannot be read: {error.strerror}") from error

@@ -13,10 +13,9 @@ from pathlib import Path
 
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
 from tallystick.files import alone, private_directory, write_atomic
-from tallystick.proof.checkpoint import Checkpoint, parse_checkpoint
+from tallystick.proof.checkpoint import Checkpoint, head_of
 from tallystick.proof.errors import ProofError
 from tallystick.proof.merkle import verify_consistency
-from tallystick.proof.note import parse_note
 
 Prove = Callable[[int], tuple[Sequence[bytes], str]]
 """From an old size: the RFC 6962 consistency proof to a later head, and that head's note."""
@@ -88,7 +87,7 @@ def head_path(state_dir: Path, origin: str) -> Path:
 
 def _parse(note: str) -> Checkpoint:
     try:
-        return parse_checkpoint(parse_note(note).text)
+        return head_of(note)
     except ProofError as error:
         raise InvalidInput(f"not the head of a ledger: {error}") from None
 

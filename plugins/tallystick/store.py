@@ -37,7 +37,7 @@ from tallystick.files import (
     write_all,
     write_atomic,
 )
-from tallystick.folders import file_names, make_manifest, read_manifest
+from tallystick.folders import make_manifest, read_manifest
 
 Progress = Callable[[int], None]
 """Told how many more bytes are done."""
@@ -125,17 +125,17 @@ class Store:
             self._publish(incoming, digest)
         return digest
 
-    def add_folder(self, path: Path, progress: Progress | None = None) -> str:
+    def add_folder(self, path: Path) -> str:
         """Store a copy of every file under ``path``; the digest of their manifest, without empty directories.
 
         Raises `InvalidInput` for links and for names that are not UTF-8, and as `add_file` does.
         """
-        names = sorted(file_names(path), key=lambda name: name.encode())
-        files = []
-        for name in names:
-            stored = self.add_file(path / name, progress, may_refer=False)
-            files.append({"path": name, "sha256": stored.digest, "size": stored.size})
-        return self.add_bytes(make_manifest(files))
+
+        def take(file: Path) -> tuple[str, int]:
+            stored = self.add_file(file, may_refer=False)
+            return stored.digest, stored.size
+
+        return self.add_bytes(make_manifest(path, take))
 
     def open_folder(self, digest: str, destination: Path) -> None:
         """Write the folder of the manifest ``digest`` to ``destination``, which must be new or empty.

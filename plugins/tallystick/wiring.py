@@ -20,6 +20,7 @@ from tallystick.store import Store
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from tallystick.evidence.judged import HostChain
     from tallystick.identity import Identity
     from tallystick.ledger.embedded.ledger import EmbeddedLedger
     from tallystick.ledger.embedded.rebuild import Rebuilt
@@ -37,7 +38,7 @@ def open_ledger(settings: Settings) -> Ledger:
 
 
 def open_for_reading(settings: Settings) -> Ledger:
-    """As `open_ledger`, and touches no key: reading needs none."""
+    """The ledger for whoever only reads: as `open_ledger`, and touches no key."""
     from tallystick.ledger.embedded.ledger import EmbeddedLedger
 
     return EmbeddedLedger(embedded_path(settings), refusals=settings.refusals)
@@ -92,8 +93,7 @@ def reconfigure(
     from tallystick.ledger.embedded.genesis import reconfigure
 
     with closing(open_embedded(settings)) as ledger:
-        reconfigure(ledger, admin, msps=msps, package=package)
-        return ledger.height - 1
+        return reconfigure(ledger, admin, msps=msps, package=package)
 
 
 def rebuild(settings: Settings, progress: Callable[[int], None] | None = None) -> Rebuilt:
@@ -108,6 +108,13 @@ def stored_ledger(settings: Settings) -> StoredFile:
     from tallystick.ledger.embedded.stored import StoredFile
 
     return StoredFile(embedded_path(settings))
+
+
+def stored_chain(stored: StoredFile) -> HostChain:
+    """How the blocks of such a ledger are judged."""
+    from tallystick.evidence.chain import Chain
+
+    return Chain(stored.blocks())
 
 
 def config_in_force(settings: Settings) -> Config:

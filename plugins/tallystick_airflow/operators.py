@@ -98,17 +98,26 @@ class TallystickIngestOperator(TallystickOperator):
         from tallystick.steps.ingest import ingest
         from tallystick.steps.records import find_record
 
-        if self.write is None:
-            parents = [find_record(workspace, each).reference for each in self.parents.split()]
-            made_by = Path(self.transformation) if self.transformation else None
-            source, policy = Path(self.path), Path(self.policy)
+        policy = Path(self.policy)
+        parents = [find_record(workspace, each).reference for each in self.parents.split()]
+        made_by = Path(self.transformation) if self.transformation else None
+
+        def take_in(source: Path, *, may_refer: bool) -> Value:
             return ingest(
-                workspace, requests, source, policy, parents=parents, transformation=made_by
+                workspace,
+                requests,
+                source,
+                policy,
+                parents=parents,
+                transformation=made_by,
+                may_refer=may_refer,
             ).value()
+
+        if self.write is None:
+            return take_in(Path(self.path), may_refer=True)
         with incoming_folder(workspace.settings.home) as folder:
-            source = self.write(folder)
             # The folder goes away: the store must have its copy, a reference would lead nowhere.
-            return ingest(workspace, requests, source, Path(self.policy), may_refer=False).value()
+            return take_in(self.write(folder), may_refer=False)
 
 
 class TallystickScreenOperator(TallystickOperator):

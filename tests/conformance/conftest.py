@@ -1,38 +1,47 @@
-"""The hosts that every scenario runs on."""
+"""The hosts that every scenario runs on, as fixtures (`hosts.HOSTS`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import pytest
+from conformance.hosts import HOSTS, Host, Kind
 from conformance.probe import invoke
-from support.ledgers import Host, make_host, revoke_reader
 
-#: How each host is made: (directory, invoke=…, adopt=…) -> Host. A new host is one line here.
-HOSTS = {"embedded": make_host}
-#: How a certificate of each host's operator is revoked: Host -> its serial number in hex.
-REVOKE = {"embedded": revoke_reader}
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "needs(what): only for hosts that have it (conformance.hosts)")
 
 
 @pytest.fixture(params=HOSTS)
-def host(request, tmp_path) -> Host:
-    """A host with the charter adopted, running the real contracts."""
-    return HOSTS[request.param](tmp_path)
-
-
-@pytest.fixture(params=HOSTS)
-def bare(request, tmp_path) -> Host:
-    """A host before its charter."""
-    return HOSTS[request.param](tmp_path, adopt=False)
+def host_kind(request) -> Kind:
+    """One kind of host after the other; those that lack what the scenario needs are left out."""
+    kind = HOSTS[request.param]
+    for mark in request.node.iter_markers("needs"):
+        if missing := set(mark.args) - kind.has:
+            pytest.skip(f"{request.param} has not {', '.join(missing)}")
+    return kind
 
 
 @pytest.fixture
-def reconfigured(request) -> Callable[[Host], str]:
+def host(host_kind, tmp_path) -> Host:
+    """A host with the charter adopted, running the real contracts."""
+    return host_kind.make(tmp_path)
+
+
+@pytest.fixture
+def bare(host_kind, tmp_path) -> Host:
+    """A host before its charter."""
+    return host_kind.make(tmp_path, adopt=False)
+
+
+@pytest.fixture
+def reconfigured(host_kind) -> Callable[[Host], str]:
     """Revokes the reader of the host's operator by a change of its configuration; gives the serial number."""
-    return REVOKE[request.node.callspec.params["host"]]
+    return host_kind.revoke
 
 
-@pytest.fixture(params=HOSTS)
-def probing(request, tmp_path) -> Host:
+@pytest.fixture
+def probing(host_kind, tmp_path) -> Host:
     """A host that runs the probe instead of the contracts."""
-    return HOSTS[request.param](tmp_path, invoke=invoke, adopt=False)
+    return host_kind.make(tmp_path, invoke=invoke, adopt=False)

@@ -78,7 +78,7 @@ class TestChain:
     def test_references_are_by_digest(self, host, chain):
         wrong = {"id": chain["dataset"]["id"], "digest": {"sha256": OTHER}}
         refused = refusal(host.submit, "record_use", ledgers.use(wrong))
-        assert (refused.code, refused.facts) == ("DIGEST_MISMATCH", {"field": "dataset"})
+        assert (refused.code, refused.facts) == ("DIGEST_MISMATCH", {"field": "request.dataset"})
 
     def test_what_is_referred_to_must_stand(self, host):
         ghost = {"id": "dataset/ghost/1", "digest": {"sha256": H}}
@@ -117,7 +117,7 @@ class TestChain:
         child = ledgers.dataset("child", parents=[reference(chain["dataset"])])
         assert host.submit("register_dataset", child)["id"] == "dataset/child/1"
         orphan = ledgers.dataset("orphan", parents=[{"id": "dataset/ghost/1", "digest": {"sha256": H}}])
-        assert refusal(host.submit, "register_dataset", orphan).facts["field"] == "parents[0]"
+        assert refusal(host.submit, "register_dataset", orphan).facts["field"] == "request.parents[0]"
 
     def test_versions_are_contiguous(self, host, chain):
         assert refusal(host.submit, "register_dataset", ledgers.dataset(version=3)).facts == {"expected": 2}
@@ -141,7 +141,7 @@ class TestChain:
         recorded = host.submit("record_validation", failed)
         request = ledgers.intent(chain["dataset"], chain["screening"], recorded, request_id="intent-2")
         refused = refusal(host.submit, "declare_run", request)
-        assert (refused.code, refused.facts) == ("NOT_PASSED", {"field": "validation"})
+        assert (refused.code, refused.facts) == ("NOT_PASSED", {"field": "request.validation"})
 
     def test_a_finding_bars_training(self, host, chain):
         finding = {"column": "note", "class": "email", "by": "content", "rows": 2}
@@ -150,7 +150,7 @@ class TestChain:
             ledgers.screening(chain["dataset"], request_id="screening-2", findings=[finding], passed=False),
         )
         request = ledgers.intent(chain["dataset"], found, chain["validation"], request_id="intent-2")
-        assert refusal(host.submit, "declare_run", request).facts == {"field": "screening"}
+        assert refusal(host.submit, "declare_run", request).facts == {"field": "request.screening"}
 
     def test_checks_of_another_dataset_do_not_count(self, host, chain):
         other = host.submit("register_dataset", ledgers.dataset("other"))
@@ -276,7 +276,8 @@ class TestRequests:
 
     def test_the_same_request_id_with_other_content_is_refused(self, host):
         host.submit("register_dataset", ledgers.dataset())
-        assert refusal(host.submit, "register_dataset", ledgers.dataset(source="x")).code == "REQUEST_REUSED"
+        refused = refusal(host.submit, "register_dataset", ledgers.dataset(source="x"))
+        assert (refused.code, refused.facts) == ("REQUEST_REUSED", {"field": "request.request_id"})
 
     @pytest.mark.parametrize(
         ("change", "field"),

@@ -76,6 +76,18 @@ def test_what_a_callable_writes_is_copied_or_the_task_fails(ran: tuple[Settings,
     assert list((settings.home / "incoming").iterdir()) == []
 
 
+def test_what_a_callable_writes_has_the_parents_and_the_transformation_that_are_named(
+    ran: tuple[Settings, Outcome],
+) -> None:
+    settings, outcome = ran
+    room, made = (outcome.detail("written", task) for task in ("room", "made"))
+    of_first, of_second = records(settings, "dataset")[-2:]
+    assert (made["version"], made["repeated"]) == (2, False)
+    assert (of_first["parents"], of_first["transformation"]) == ([], None)
+    assert of_second["parents"] == [room["dataset"]]
+    assert of_second["transformation"]["name"] == "small.yaml"
+
+
 def test_the_last_task_records_every_state_and_fails(ran: tuple[Settings, Outcome]) -> None:
     settings, outcome = ran
     assert pipeline(settings, "fails") == (

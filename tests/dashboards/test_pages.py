@@ -73,6 +73,14 @@ def test_a_home_without_a_ledger_says_what_to_do(tmp_path: Path, monkeypatch: py
     assert "tally demo<" in out
 
 
+def test_no_page_needs_the_key_of_the_log(home: Settings) -> None:
+    home.log_key.chmod(0o644)
+    for record in ("", "dataset/people/1"):
+        out = shown(record)
+        assert "cannot be read now" not in out
+        assert "log.pem" not in out
+
+
 def test_an_empty_ledger_says_what_to_do_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings_of(tmp_path, monkeypatch)
     make_home(tmp_path)

@@ -17,6 +17,7 @@ from support.cases import off_chain, verify_home
 from tallystick import wiring
 from tallystick.clients.provenance import Request
 from tallystick.errors import CouldNotCheck
+from tallystick.evidence.chain import Chain
 from tallystick.evidence.verify import verify
 from tallystick.evidence.witness import Kept
 from tallystick.home import verification
@@ -230,6 +231,7 @@ def test_a_tracking_server_that_cannot_be_reached_cannot_be_checked(audited):
     with StoredFile(audited.ledger) as stored:
         report = verify(
             stored,
+            Chain(stored.blocks()),
             packages=audited.settings.packages,
             off_chain=type(looking)(looking.store, looking.keyring, looking.fingerprint, Unreachable()),
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 from support import ledgers
 
+from tallystick.evidence.chain import Chain
 from tallystick.evidence.report import Report, Subject
 from tallystick.evidence.subjects import OffChain
 from tallystick.evidence.verify import verify
@@ -51,7 +52,7 @@ class Case:
     def verify(self, **options: Any) -> Report:
         kept = {name: options.pop(name) for name in ("pin", "trust", "last_seen") if name in options}
         with StoredFile(self.path) as stored:
-            return verify(stored, Kept(**kept), **options)
+            return verify(stored, Chain(stored.blocks()), Kept(**kept), **options)
 
     def head(self) -> str:
         with closing(self.open()) as ledger:
@@ -71,4 +72,11 @@ def off_chain(settings: Settings) -> OffChain:
 def verify_home(settings: Settings, kept: Kept | None = None, only: str | None = None) -> Report:
     """The verdict on everything in a home."""
     with StoredFile(settings.home / "ledger.db") as stored:
-        return verify(stored, kept, packages=settings.packages, off_chain=off_chain(settings), only=only)
+        return verify(
+            stored,
+            Chain(stored.blocks()),
+            kept,
+            packages=settings.packages,
+            off_chain=off_chain(settings),
+            only=only,
+        )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography import x509
 
@@ -33,6 +33,11 @@ USERS = {"admin": ("admin",), "pipeline": ("pipeline",), "reader": ("reader",)}
 PARTIES = {"operator": "OperatorMSP", "regulator": "RegulatorMSP", "auditor": "AuditorMSP"}
 
 
+def now() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
 @dataclass
 class SettableClock:
     """Milliseconds since the epoch: the real clock's, moved by ``offset``."""
@@ -40,12 +45,20 @@ class SettableClock:
     offset: int = 0
 
     def __call__(self) -> int:
-        return time.time_ns() // 1_000_000 + self.offset
+        return now() + self.offset
+
+
+class Host(Protocol):
+    """Any ledger with its parties' identities, by party and user."""
+
+    @property
+    def ledger(self) -> Ledger: ...
+    def user(self, party: str, name: str) -> Identity: ...
 
 
 @dataclass
-class Host:
-    """A ledger with its parties' identities, by party and user."""
+class EmbeddedHost:
+    """An embedded ledger with all that a test may want to change of it."""
 
     ledger: EmbeddedLedger
     directory: Path
@@ -67,7 +80,7 @@ class Host:
         return self.ledger.submit(identity or self.pipeline, call, **options).response
 
 
-def make_host(directory: Path, *, invoke: Invoke = catalogue.invoke, adopt: bool = True) -> Host:
+def make_host(directory: Path, *, invoke: Invoke = catalogue.invoke, adopt: bool = True) -> EmbeddedHost:
     """A new embedded ledger below ``directory``; its charter is adopted unless ``adopt`` is false."""
     yesterday = datetime.now(UTC) - timedelta(days=1)
     authorities = {
@@ -82,7 +95,7 @@ def make_host(directory: Path, *, invoke: Invoke = catalogue.invoke, adopt: bool
         admin=admin,
         log_key=generate_log_key(directory / "log.pem"),
     )
-    host = Host(open_embedded(directory, invoke=invoke), directory, authorities)
+    host = EmbeddedHost(open_embedded(directory, invoke=invoke), directory, authorities)
     host.ledger.close()
     host.ledger = open_embedded(directory, invoke=invoke, clock=host.clock)
     if adopt:
@@ -95,7 +108,7 @@ def open_embedded(directory: Path, **options: Any) -> EmbeddedLedger:
     return EmbeddedLedger(directory / "ledger.db", log_key=load_log_key(directory / "log.pem"), **options)
 
 
-def revoke_reader(host: Host) -> str:
+def revoke_reader(host: EmbeddedHost) -> str:
     """Revoke the operator's reader by a new configuration; returns the certificate's serial number."""
     certificate = host.user("operator", "reader").certificate_pem
     host.authorities["operator"].revoke([certificate])

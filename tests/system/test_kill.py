@@ -14,6 +14,7 @@ from pathlib import Path
 from support import ledgers
 from support.ledgers import logged_records, make_host, open_embedded
 
+from tallystick.evidence.chain import Chain
 from tallystick.evidence.verify import verify
 from tallystick.ledger.embedded.stored import StoredFile
 from tallystick.ledger.port import Call
@@ -57,7 +58,7 @@ def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path):
     recorded = _recorded(tmp_path)
     acknowledged = _acknowledged(tmp_path)
     with StoredFile(tmp_path / "ledger.db") as stored:
-        report = verify(stored)
+        report = verify(stored, Chain(stored.blocks()))
     assert report.verified, report.subjects
     assert len(acknowledged) > KILLS, f"too few writes to mean anything (seed {seed})"
     assert set(acknowledged) <= set(recorded), f"seed {seed}"
@@ -72,7 +73,7 @@ def test_eight_processes_lose_nothing_and_a_reader_sees_whole_blocks(tmp_path):
     heights = []
     while any(process.poll() is None for process in running):
         with StoredFile(tmp_path / "ledger.db") as stored:
-            report = verify(stored)
+            report = verify(stored, Chain(stored.blocks()))
         assert report.verified, report.subjects
         heights.append(host.ledger.height)
     assert [process.wait() for process in running] == [0] * 8

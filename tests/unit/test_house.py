@@ -125,6 +125,53 @@ def test_no_float_in_a_contract() -> None:
     assert floats == []
 
 
+def is_set(node: ast.expr) -> bool:
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id in ("set", "frozenset")
+    return isinstance(node, ast.Set | ast.SetComp)
+
+
+def gone_through(node: ast.AST) -> list[ast.expr]:
+    """What this node goes through in order: a loop, or a call that makes a sequence of it."""
+    if isinstance(node, ast.For | ast.comprehension):
+        return [node.iter]
+    ordered = ("list", "tuple", "enumerate", "zip", "map", "join", "fromkeys")
+    if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in ordered:
+        return node.args
+    return [node.value] if isinstance(node, ast.Starred) else []
+
+
+def sets_gone_through(source: ast.Module) -> list[int]:
+    """The lines that go through a set, or a name that the file gives to one: its order is by chance."""
+    named = {
+        ast.unparse(target)
+        for node in ast.walk(source)
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None and is_set(node.value)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+    }
+    through = [each for node in ast.walk(source) for each in gone_through(node)]
+    return [each.lineno for each in through if is_set(each) or ast.unparse(each) in named]
+
+
+def test_no_contract_goes_through_a_set() -> None:
+    reached = {name: sets_gone_through(tree(name)) for name in python_files("chaincode/")}
+    assert {name: lines for name, lines in reached.items() if lines} == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("names = frozenset(x for x in y)\nfor name in names: pass", [2]),
+        ("tuple({1, 2})", [1]),
+        ("self.names: set[str] = set()\n[name for name in self.names]", [2]),
+        ("names = {1, 2}\nfor name in sorted(names): pass\n1 in names", []),
+        ("names = {1: 2}\nfor name in names: pass", []),
+    ],
+)
+def test_a_set_gone_through_is_found(source: str, lines: list[int]) -> None:
+    assert sets_gone_through(ast.parse(source)) == lines
+
+
 def test_a_contract_reaches_no_clock_no_chance_and_no_environment() -> None:
     allowed = {
         "__future__",

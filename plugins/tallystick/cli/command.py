@@ -41,10 +41,11 @@ class Adder:
 
 @contextmanager
 def open_ledger(settings: Settings) -> Iterator[Ledger]:
-    """The ledger that the settings name, closed again afterwards. Raises as `wiring.open_ledger`."""
+    """The ledger that the settings name, for reading, closed again afterwards. Raises as
+    `wiring.open_for_reading`."""
     from tallystick import wiring
 
-    ledger = wiring.open_ledger(settings)
+    ledger = wiring.open_for_reading(settings)
     try:
         yield ledger
     finally:

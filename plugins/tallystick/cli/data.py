@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import secrets
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 from tallystick.cli.command import Adder, open_records
 from tallystick.cli.screen import Screen
 from tallystick.errors import InvalidInput, NotAsRecorded
 from tallystick.settings import Settings
-
-if TYPE_CHECKING:
-    from tallystick.reports.queries import Edge, Index
-    from tallystick.reports.record import Record
-
-_MOST_RECORDS: Final = 10_000_000
 
 
 def add(adder: Adder) -> None:
@@ -87,43 +79,25 @@ def _check(arguments: argparse.Namespace, settings: Settings, screen: Screen) ->
 
 def _retire(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
     from tallystick import wiring
-    from tallystick.clients.provenance import Reference, Request
-    from tallystick.home.memory import require_latest
-    from tallystick.reports.checked import find_checked
-    from tallystick.reports.index import compare_index
+    from tallystick.home.retirement import plan_retirement, retire
     from tallystick.reports.summary import count, title
-    from tallystick.steps.erasure import erase
 
-    require_latest(settings)
-    with open_records(settings, screen) as (ledger, index):
-        record, _ = find_checked(ledger, index, arguments.id)
-        if arguments.erase and any((compare_index(settings.index, ledger) or {}).values()):
-            raise NotAsRecorded(
-                "the read index is not what the ledger gives, so it cannot say which files to remove",
-                hint="Nothing was changed. Make the index again: tally rebuild",
-            )
-        derived, others = _told_apart(index, record) if arguments.erase else ([], [])
-    if arguments.erase and record.kind != "dataset":
-        raise InvalidInput(
-            f"{title(record.id)} is no dataset, so there is no key to destroy", hint="Leave out --erase."
-        )
-    state = "erased" if arguments.erase else "retired"
-    with wiring.open_workspace(settings) as workspace:
-        # First the record, then the deed: an erasure that nobody knows of looks like a loss.
-        retirement = workspace.provenance.read(record.id)["retirement"]
-        if arguments.erase and retirement is not None and retirement["state"] == "erased":
-            block = None
+    with screen.progress("reading blocks into the index") as advance:
+        plan = plan_retirement(settings, arguments.id, erase=arguments.erase, progress=advance)
+    record, state = plan.record, "erased" if plan.erase else "retired"
+    block: int | None = None
+
+    def recorded(number: int | None) -> None:
+        nonlocal block
+        block = number
+        if block is None:
             screen.line(f"{title(record.id)} was recorded as erased before; what is left of it goes now.")
         else:
-            block = workspace.provenance.retire(
-                Request(f"retire-{secrets.token_hex(16)}"),
-                subject=Reference(record.id, record.digest),
-                state=state,
-                reason=arguments.reason,
-            ).receipt.block
             screen.line(f"Recorded in block {block:,}: {title(record.id)} is {state}.")
-        removed = erase(workspace, record.body, derived, others) if arguments.erase else 0
-    if arguments.erase:
+
+    with wiring.open_workspace(settings) as workspace:
+        removed = retire(workspace, plan, reason=arguments.reason, recorded=recorded)
+    if plan.erase:
         screen.line(f"Removed {count(removed, 'file')}, and its key is destroyed.")
         screen.line("Not reached: backups and copies elsewhere, models and metrics that MLflow keeps, and")
         screen.line("digests in Airflow's database. What to do: docs/verification.md, After an erasure.")
@@ -134,34 +108,10 @@ def _retire(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
             "state": state,
             "block": block,
             "objects_removed": removed,
-            "key_destroyed": arguments.erase,
+            "key_destroyed": plan.erase,
         }
     )
     return 0
-
-
-def _told_apart(index: Index, record: Record) -> tuple[list[Any], list[Any]]:
-    """The bodies of the records that came from ``record``, and those of all others: other datasets, whose
-    keys are their own, and what came of those."""
-    came = _came_of(record.id, index.descendants(record.id, limit=_MOST_RECORDS))
-    records = [each for each in index.latest(limit=_MOST_RECORDS) if each.id != record.id]
-    return [each.body for each in records if each.id in came], [
-        each.body for each in records if each.id not in came
-    ]
-
-
-def _came_of(root: str, edges: Sequence[Edge]) -> set[str]:
-    nexts: dict[str, list[str]] = {}
-    for edge in edges:
-        if not edge.source.startswith("dataset/"):
-            nexts.setdefault(edge.target, []).append(edge.source)
-    found: set[str] = set()
-    left = [root]
-    while left:
-        new = set(nexts.get(left.pop(), ())) - found
-        found |= new
-        left += new
-    return found
 
 
 def _reproduce(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:

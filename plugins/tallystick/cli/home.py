@@ -66,12 +66,11 @@ def _status(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
     from tallystick.home import memory
     from tallystick.home.configure import package_status
     from tallystick.home.identities import ending
-    from tallystick.proof.checkpoint import parse_checkpoint
-    from tallystick.proof.note import parse_note
+    from tallystick.proof.checkpoint import head_of
     from tallystick.reports.verification import last_verification
 
     with open_records(settings, screen) as (ledger, index):
-        head = parse_checkpoint(parse_note(ledger.checkpoint()).text)
+        head = head_of(ledger.checkpoint())
         seen = memory.last_seen(settings, ledger.origin)
         value: dict[str, Any] = {
             "home": str(settings.home),

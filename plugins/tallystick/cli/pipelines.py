@@ -183,6 +183,7 @@ def _prepare_demo(settings: Settings, screen: Screen) -> None:
 def _check_ready(settings: Settings) -> None:
     """Whether records can be written at all, before a minute is spent on finding out."""
     from tallystick.home.configure import package_status
+    from tallystick.home.create import has_charter
     from tallystick.home.memory import require_latest
     from tallystick.identity import load_user
 
@@ -192,6 +193,11 @@ def _check_ready(settings: Settings) -> None:
             f"the contracts installed here ({package['installed'][:12]}) are not those in force on the ledger"
             f" ({package['active'][:12]})",
             hint="Put them in force with: tally activate",
+        )
+    if not has_charter(settings):
+        raise CouldNotCheck(
+            f"the ledger {settings.ledger_url} has no charter yet: making this home was interrupted",
+            hint="Complete it with: tally init",
         )
     load_user(settings.msp, settings.msp_id, settings.user)
     require_latest(settings)
@@ -354,7 +360,7 @@ def _head(settings: Settings) -> dict[str, Any]:
     from tallystick import wiring
     from tallystick.proof.note import parse_note
 
-    ledger = wiring.open_ledger(settings)
+    ledger = wiring.open_for_reading(settings)
     try:
         origin, size, root = parse_note(ledger.checkpoint()).text.splitlines()
         return {"origin": origin, "size": int(size), "root": root, "block": ledger.height - 1}

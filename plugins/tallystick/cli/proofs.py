@@ -111,15 +111,14 @@ def _prove_row(arguments: argparse.Namespace, settings: Settings, screen: Screen
 
 def _checkpoint(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
     from tallystick.files import write_atomic
-    from tallystick.proof.checkpoint import parse_checkpoint
-    from tallystick.proof.note import parse_note
+    from tallystick.proof.checkpoint import head_of
     from tallystick.proof.trust import parse_trust
 
     if arguments.since is not None:
         return _extension(arguments, settings, screen)
     with open_ledger(settings) as ledger:
         block, note, trust = ledger.height - 1, ledger.checkpoint(), ledger.trust()
-    head = parse_checkpoint(parse_note(note).text)
+    head = head_of(note)
     vkeys = [key.vkey for key in parse_trust(trust).logs]
     trust = f"# The ledger's own word. Keep this file away from the ledger.\n{trust}"
     if arguments.out is None:

@@ -50,13 +50,11 @@ class StoredBlock(Protocol):
 
 
 class Chain:
-    """Walks the blocks once.
+    """`tallystick.evidence.judged.HostChain` over the blocks of an embedded ledger."""
 
-    ``roots`` has the log's root at each of ``sizes`` that it reached, and ``whole_blocks`` how many
-    blocks lie wholly within that size.
-    """
+    signers: Final = "the operator"
 
-    def __init__(self, sizes: Iterable[int] = ()) -> None:
+    def __init__(self, blocks: Iterable[StoredBlock]) -> None:
         self.origin = ""
         self.height = 0
         self.header = GENESIS_PREVIOUS
@@ -66,13 +64,15 @@ class Chain:
         self.whole_blocks: dict[int, int] = {}
         self.rules: tuple[int, Config] | None = None
         self._membership = Membership(())
-        self._sizes = set(sizes)
+        self._blocks = blocks
+        self._sizes = frozenset[int]()
         self._stored = 0
 
-    def walk(self, blocks: Iterable[StoredBlock]) -> Iterator[JudgedBlock]:
-        """Judge each block in turn. Raises `BadBlock` at the first that is not as a ledger writes it."""
+    def walk(self, sizes: Iterable[int]) -> Iterator[JudgedBlock]:
+        """As the protocol says."""
+        self._sizes = frozenset(sizes)
         self._note_root(0)
-        for stored in blocks:
+        for stored in self._blocks:
             try:
                 judged = self._judge(stored)
             except ProofError as error:

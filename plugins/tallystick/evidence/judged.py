@@ -1,4 +1,5 @@
-"""What a verifier knows of a block, whichever host wrote it: who signed, what was asked, what came of it.
+"""What a verifier knows of a log and its blocks, whichever host wrote them: who signed, what was asked,
+what came of it.
 
 A host's chain (`tallystick.evidence.chain` for the embedded ledger) judges a block's bytes and says this;
 whether the transactions do give it is judged by running them again (`tallystick.evidence.reexecution`).
@@ -6,10 +7,13 @@ whether the transactions do give it is judged by running them again (`tallystick
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from tallystick.errors import NotAsRecorded
 from tallystick.execution.simulate import Call, Simulation
+from tallystick.proof.merkle import Frontier
 
 
 class BadBlock(NotAsRecorded):
@@ -62,3 +66,49 @@ class JudgedBlock:
     transactions: tuple[JudgedTransaction, ...]
     first_hash: int
     hashes: bytes
+
+
+class HostChain(Protocol):
+    """A host's log, read by a stranger: walked once, after which the rest says where it ended."""
+
+    def walk(self, sizes: Iterable[int]) -> Iterator[JudgedBlock]:
+        """Judge each block in turn, noting the log's root at each of ``sizes`` that it reaches.
+
+        Raises `BadBlock` at the first that is not as a ledger writes it.
+        """
+
+    @property
+    def origin(self) -> str:
+        """The log's name; empty before the first block."""
+
+    @property
+    def height(self) -> int:
+        """How many blocks were judged."""
+
+    @property
+    def header(self) -> str:
+        """The hash of the last one's header, in hex."""
+
+    @property
+    def config_block(self) -> int:
+        """The block whose configuration is in force."""
+
+    @property
+    def frontier(self) -> Frontier:
+        """The tree over all leaves."""
+
+    @property
+    def checkpoint(self) -> str:
+        """The signed head after the last block, a note."""
+
+    @property
+    def roots(self) -> Mapping[int, bytes]:
+        """The root at each of the sizes that were asked for and reached."""
+
+    @property
+    def whole_blocks(self) -> Mapping[int, int]:
+        """How many blocks lie wholly within each of these sizes."""
+
+    @property
+    def signers(self) -> str:
+        """Who signs this host's heads, in words."""

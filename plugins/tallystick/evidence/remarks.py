@@ -5,15 +5,10 @@ Remarks on a log that is sound, not faults of it (docs/verification.md).
 
 from __future__ import annotations
 
-import json
-from typing import Final
-
+from chaincode.canonical import NotCanonical
+from chaincode.parties import CHARTER_KEY, DEFAULT_SKEW_MS, Parties
 from tallystick.evidence.judged import JudgedBlock
 from tallystick.execution.simulate import Snapshot
-
-#: Where the charter stands in the state (docs/formats/state.md), and the skew before there is one.
-_CHARTER: Final = "charter/charter"
-_SKEW_MS: Final = 300_000
 
 
 class Remarks:
@@ -53,9 +48,9 @@ class Remarks:
 
     def _skew(self) -> int:
         """The skew that hosts allow, in milliseconds, by the charter."""
-        found = self._state.get(_CHARTER)
+        found = self._state.get(CHARTER_KEY)
         try:
-            skew = json.loads(found[0])["skew_ms"] if found else _SKEW_MS
-        except (ValueError, KeyError, TypeError):
-            return _SKEW_MS
-        return skew if type(skew) is int else _SKEW_MS
+            skew = Parties.of(found[0]).skew_ms if found else DEFAULT_SKEW_MS
+        except (NotCanonical, KeyError, TypeError):  # what stands there is the judged party's
+            return DEFAULT_SKEW_MS
+        return skew if type(skew) is int else DEFAULT_SKEW_MS

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Final, Protocol
 
-from tallystick.evidence.chain import StoredBlock
 from tallystick.evidence.derived import TABLES, Derived, Row
 from tallystick.evidence.report import CHANGED, MISSING, UNRECORDED, Subject
 from tallystick.proof.merkle import HASH_SIZE
@@ -16,14 +15,11 @@ _MOST_NAMED: Final = 20
 
 
 class StoredLedger(Protocol):
-    """A ledger's file, opened. Rows are tuples in the order of the table's key."""
+    """What a ledger keeps beside its blocks, opened. Rows are tuples in the order of the table's key."""
 
     @property
     def height(self) -> int:
         """About how many blocks there are, for progress only."""
-
-    def blocks(self) -> Iterable[StoredBlock]:
-        """Every block that is there, in the order of their numbers."""
 
     def rows(self, table: str) -> Iterable[Row] | None:
         """The rows of one of `derived.TABLES`; None where the ledger keeps no such table."""

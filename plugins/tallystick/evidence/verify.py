@@ -12,9 +12,8 @@ from pathlib import Path
 
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
 from tallystick.evidence import subjects, tables, witness
-from tallystick.evidence.chain import Chain
 from tallystick.evidence.derived import Derived
-from tallystick.evidence.judged import BadBlock
+from tallystick.evidence.judged import BadBlock, HostChain
 from tallystick.evidence.reexecution import Keep, Replay
 from tallystick.evidence.remarks import Remarks
 from tallystick.evidence.report import CHANGED, UNCHECKED, VERIFIED, Report, Subject
@@ -29,6 +28,7 @@ Progress = Callable[[str, int, int], None]
 
 def verify(
     stored: StoredLedger,
+    chain: HostChain,
     kept: Kept | None = None,
     *,
     packages: Path | None = None,
@@ -36,7 +36,9 @@ def verify(
     only: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Judge the whole ledger ``stored``, then what its records speak of, or only the record ``only``.
+    """Judge the whole ledger, then what its records speak of, or only the record ``only``.
+
+    ``chain`` reads its blocks, as its host writes them, and ``stored`` is what is kept beside them.
 
     ``packages`` holds contract packages that are no longer the running one. Without ``off_chain`` only
     the ledger is judged. Raises `InvalidInput` for a pin that is no checkpoint and for an unknown id.
@@ -45,8 +47,8 @@ def verify(
     tell = progress or (lambda what, done, total: None)
     keep: Keep = lambda kind, record_id: kind in subjects.KEPT or record_id == only  # noqa: E731
     with closing(Derived()) as derived, closing(Replay(derived, packages, keep)) as running:
-        chain, remarks = Chain(kept.sizes), Remarks(derived)
-        broken = _broken(stored, chain, running, remarks, tell)
+        remarks = Remarks(derived)
+        broken = _broken(stored, chain, kept.sizes, running, remarks, tell)
         if broken:
             left = Subject("records", "all", UNCHECKED, "not looked at: the ledger itself is not as recorded")
             return Report.of([broken, left], witnessed=False, blocks=chain.height)
@@ -64,12 +66,17 @@ def verify(
 
 
 def _broken(
-    stored: StoredLedger, chain: Chain, running: Replay, remarks: Remarks, tell: Progress
+    stored: StoredLedger,
+    chain: HostChain,
+    sizes: set[int],
+    running: Replay,
+    remarks: Remarks,
+    tell: Progress,
 ) -> Subject | None:
     """Walk and run the log. Why it cannot be walked to its end, if it cannot."""
     try:
         height = stored.height
-        for judged in chain.walk(stored.blocks()):
+        for judged in chain.walk(sizes):
             running.apply(judged, chain.origin)
             remarks.note(judged)
             tell("blocks", chain.height, height)
@@ -93,7 +100,7 @@ def _derived(stored: StoredLedger, derived: Derived) -> list[Subject]:
         return [Subject("table", "all", UNCHECKED, error.message)]
 
 
-def _ledger(chain: Chain, running: Replay, remarks: Remarks, witnessed: int) -> Subject:
+def _ledger(chain: HostChain, running: Replay, remarks: Remarks, witnessed: int) -> Subject:
     last = chain.height - 1
     said = [
         f"blocks 0-{last}",
@@ -103,7 +110,7 @@ def _ledger(chain: Chain, running: Replay, remarks: Remarks, witnessed: int) -> 
         *([remarks.times] if remarks.times else []),
     ]
     signed = f"witnessed up to block {witnessed - 1} of {last}" if witnessed else "NOT witnessed"
-    detail = f"{', '.join(said)}: consistent, signed by the operator, {signed}"
+    detail = f"{', '.join(said)}: consistent, signed by {chain.signers}, {signed}"
     return Subject("ledger", chain.origin, VERIFIED, detail)
 
 

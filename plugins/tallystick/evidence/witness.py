@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tallystick.errors import InvalidInput
-from tallystick.evidence.chain import Chain
+from tallystick.evidence.judged import HostChain
 from tallystick.evidence.report import CHANGED, UNCHECKED, VERIFIED, Subject
 from tallystick.proof.checkpoint import Checkpoint, parse_checkpoint
 from tallystick.proof.errors import Malformed, ProofError
@@ -53,7 +53,7 @@ class Kept:
             return None
 
 
-def judge(chain: Chain, kept: Kept) -> tuple[list[Subject], int]:
+def judge(chain: HostChain, kept: Kept) -> tuple[list[Subject], int]:
     """What the kept heads and the trusted keys say of a log that was walked, and how many of its blocks
     the pin covers where it counts and nothing contradicts."""
     subjects, witnessed = [], 0
@@ -71,7 +71,7 @@ def judge(chain: Chain, kept: Kept) -> tuple[list[Subject], int]:
     return subjects, 0 if any(subject.status == CHANGED for subject in subjects) else witnessed
 
 
-def _trusted(chain: Chain, trust: TrustPolicy, *, pinned: bool) -> Subject:
+def _trusted(chain: HostChain, trust: TrustPolicy, *, pinned: bool) -> Subject:
     """Today's own head under the trusted keys. A ledger's file holds no cosignatures: a quorum is asked
     of the pin, which somebody else keeps."""
     try:
@@ -95,7 +95,7 @@ def _signed(pin: str, trust: TrustPolicy | None) -> Subject | None:
     return None
 
 
-def _extends(chain: Chain, head: Checkpoint, kind: str) -> Subject:
+def _extends(chain: HostChain, head: Checkpoint, kind: str) -> Subject:
     """Whether the log, walked to its end, has the leaves under ``head`` as its first ones."""
     name, size = f"{head.origin} {head.size}", chain.frontier.size
     if head.origin != chain.origin:

@@ -19,7 +19,6 @@ import pyarrow as pa
 
 from tallystick.errors import InvalidInput
 from tallystick.fingerprint.columns import Schema, schema_digest, to_cells
-from tallystick.fingerprint.files import Progress
 from tallystick.fingerprint.keys import SALT_SIZE, TableKey
 from tallystick.fingerprint.rows import Cells, encode_cells, encode_rows, row_leaf
 from tallystick.fingerprint.sources import Source, TableSource, open_source
@@ -73,7 +72,7 @@ def fingerprint_table(
     *,
     schema: Schema | None = None,
     subject: str | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> TableFingerprint:
     """The fingerprint of a table: a path (CSV, Parquet, Arrow IPC), Arrow table or batches, or DataFrame.
 
@@ -111,15 +110,6 @@ def row_leaves(
     if subject is not None:
         return RowLeaves(_matrix(b"".join(subjects or b"" for _, subjects in chunks)), leaves)
     return RowLeaves(_index_ids(len(leaves)), leaves)
-
-
-def subject_id(key: TableKey, kind: str, subject: object) -> bytes:
-    """The pseudonym (32 bytes) of a subject: a value of the subject column's logical type ``kind``."""
-    try:
-        column = pa.chunked_array([pa.array([subject])])
-    except pa.ArrowException:
-        raise InvalidInput(f"the subject is no {kind}") from None
-    return key.pseudonym(encode_cells(to_cells("subject", column, kind))[0])
 
 
 def leaves_root(leaves: bytes) -> bytes:

@@ -47,11 +47,14 @@ def create_home(settings: Settings, *, name: str, parties: tuple[Party, ...] = (
 
 
 def has_charter(settings: Settings) -> bool:
-    """Whether there is a ledger and its first record: what `create_home` leaves when it is done."""
+    """Whether there is a ledger and its first record: what `create_home` leaves when it is done.
+
+    A configuration may come before it; of the transactions none but the charter can be the first.
+    """
     if not wiring.has_ledger(settings):
         return False
     with closing(wiring.open_for_reading(settings)) as ledger:
-        return ledger.height > 1
+        return any(block.transactions for block in ledger.log(1))
 
 
 def _create_home(settings: Settings, name: str, parties: tuple[Party, ...]) -> Ledger:
@@ -74,11 +77,15 @@ def _create_home(settings: Settings, name: str, parties: tuple[Party, ...]) -> L
         msps = [load_msp(settings.msp / party.msp_id) for party in parties]
         wiring.found_ledger(settings, name=name, msps=msps, admin=admin, log_key=log_key)
     ledger = wiring.open_ledger(settings)
-    charter.adopt(
-        ledger,
-        admin,
-        parties={party.name: party.msp_id for party in parties},
-        independent=parties[min(1, len(parties) - 1)].name,
-        grants={"pipeline": [(operator.name, "pipeline")]},
-    )
+    try:
+        charter.adopt(
+            ledger,
+            admin,
+            parties={party.name: party.msp_id for party in parties},
+            independent=parties[min(1, len(parties) - 1)].name,
+            grants={"pipeline": [(operator.name, "pipeline")]},
+        )
+    except BaseException:
+        ledger.close()
+        raise
     return ledger

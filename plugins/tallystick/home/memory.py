@@ -45,7 +45,7 @@ def require_latest(settings: Settings) -> None:
 
     Raises `NotAsRecorded`, and `CouldNotCheck` as `contradiction` does.
     """
-    with closing(wiring.open_ledger(settings)) as ledger:
+    with closing(wiring.open_for_reading(settings)) as ledger:
         problem = contradiction(settings, ledger)
         path = heads.head_path(settings.state_dir, ledger.origin)
     if problem:

@@ -10,14 +10,12 @@ from pathlib import Path
 
 from tallystick import heads, wiring
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
-from tallystick.evidence.chain import StoredBlock
 from tallystick.evidence.report import CHANGED, UNCHECKED, VERIFIED, Report, Subject
 from tallystick.evidence.runs import TrackedRuns
 from tallystick.evidence.subjects import OffChain
 from tallystick.evidence.verify import verify
 from tallystick.evidence.witness import Kept
 from tallystick.fingerprint.keys import Keyring, TableKey
-from tallystick.proof.block import origin_of, parse_block
 from tallystick.proof.errors import ProofError
 from tallystick.proof.trust import parse_trust
 from tallystick.reports.index import compare_index
@@ -54,9 +52,10 @@ def verify_home(
         ) from None
     try:
         with wiring.stored_ledger(settings) as stored:
-            last, unread = _last_head(settings, next(stored.blocks(), None))
+            last, unread = _last_head(settings, stored.origin)
             report = verify(
                 stored,
+                wiring.stored_chain(stored),
                 Kept(since, policy, last),
                 packages=packages or (settings.packages if since is None and trust is None else None),
                 off_chain=off_chain(settings),
@@ -139,16 +138,11 @@ def _index(settings: Settings, progress: Callable[[str, int, int], None] | None)
     return [Subject("index", settings.index.name, CHANGED, detail)]
 
 
-def _last_head(settings: Settings, genesis: StoredBlock | None) -> tuple[str | None, list[Subject]]:
-    """The last head seen of the ledger that starts with ``genesis``, None where that is not to be read; and
-    what there is to say where the memory of it is not."""
-    try:
-        block = None if genesis is None else parse_block(genesis.header, genesis.data)
-    except (ProofError, TypeError):
+def _last_head(settings: Settings, origin: str) -> tuple[str | None, list[Subject]]:
+    """The last head seen of the ledger ``origin``, None where it has no name to be read; and what there is
+    to say where the memory of it is not."""
+    if not origin:
         return None, []
-    if block is None or block.config is None:
-        return None, []
-    origin = origin_of(block.config.name, block.header.digest)
     try:
         return heads.last_head(settings.state_dir, origin), []
     except CouldNotCheck as error:

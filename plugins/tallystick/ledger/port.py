@@ -6,11 +6,10 @@ what they say, in the log's own order and numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tallystick.errors import Refused
 from tallystick.identity import Identity
 from tallystick.proof.leaves import record_leaf
 
@@ -26,13 +25,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Where a committed transaction stands. ``leaf`` is the index of its transaction leaf; its
-    records' leaves follow it in order."""
+    """What came of a committed transaction, and the block that holds it."""
 
     transaction_id: str
     block: int
-    position: int
-    leaf: int
     response: Any
 
 
@@ -117,11 +113,9 @@ class Ledger(Protocol):
         """Run ``call`` and commit it; returns when it is durable.
 
         ``time_ms`` is the claimed time, the clock's when left out. Raises `Refused` with the
-        contract's or the host's code, and `CouldNotCheck` when the ledger cannot be written.
+        contract's or the host's code, `CouldNotCheck` when the ledger cannot be written, and of these
+        `OutcomeUnknown` when it may have been written all the same.
         """
-
-    def submit_many(self, identity: Identity, calls: Sequence[Call]) -> list[Receipt | Refused]:
-        """`submit` for many transactions at once; each has an outcome of its own, in order."""
 
     def evaluate(self, identity: Identity, call: Call) -> Any:
         """Run ``call`` on the committed state and return its response; nothing is written."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tallystick.proof.errors import Malformed
 from tallystick.proof.merkle import EMPTY_ROOT, HASH_SIZE
+from tallystick.proof.note import parse_note
 from tallystick.proof.text import MAX_SIZE, parse_base64, parse_decimal, split_lines, to_base64
 
 
@@ -46,3 +47,8 @@ def parse_checkpoint(text: str) -> Checkpoint:
         parse_decimal(size, "checkpoint: the size"),
         parse_base64(root, "checkpoint: the root", HASH_SIZE),
     )
+
+
+def head_of(note: str) -> Checkpoint:
+    """The checkpoint that a signed note carries. Nobody's signature is judged; raises `Malformed`."""
+    return parse_checkpoint(parse_note(note).text)

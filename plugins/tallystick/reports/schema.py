@@ -44,10 +44,16 @@ CREATE INDEX links_target ON links (target, leaf);
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection to the index at ``path``, which is made if it is missing. Raises sqlite3's errors."""
-    if not path.exists():
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    """A connection to the index at ``path``, which is made if it is missing.
+
+    Raises `CouldNotCheck` where it cannot be made, and sqlite3's errors.
+    """
+    try:
+        if not path.exists():
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise _unusable(path, error) from error
     connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     # What a power cut takes away is read from the blocks again.
@@ -81,9 +87,12 @@ def create_tables(connection: sqlite3.Connection) -> None:
 
 
 def remove(path: Path) -> None:
-    """Throw the index away."""
-    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-        path.with_name(name).unlink(missing_ok=True)
+    """Throw the index away. Raises `CouldNotCheck` where that cannot be done."""
+    try:
+        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+            path.with_name(name).unlink(missing_ok=True)
+    except OSError as error:
+        raise _unusable(path, error) from error
 
 
 @contextlib.contextmanager
@@ -100,15 +109,20 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextlib.contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """SQLite's and the system's errors as ours."""
+    """SQLite's errors as ours. The system's are left: around a caller's own statements they would be of
+    other files."""
     try:
         yield
-    except (sqlite3.OperationalError, OSError) as error:
-        raise CouldNotCheck(
-            f"the read index {path} cannot be used: {error}",
-            hint="See that the disk has room and the home is writable. The ledger itself is not concerned.",
-        ) from error
+    except sqlite3.OperationalError as error:
+        raise _unusable(path, error) from error
     except sqlite3.DatabaseError as error:
         raise CouldNotCheck(
             f"the read index {path} is damaged: {error}", hint="Make it again with: tally rebuild"
         ) from error
+
+
+def _unusable(path: Path, error: Exception) -> CouldNotCheck:
+    return CouldNotCheck(
+        f"the read index {path} cannot be used: {error}",
+        hint="See that the disk has room and the home is writable. The ledger itself is not concerned.",
+    )

@@ -17,9 +17,8 @@ from tallystick import heads
 from tallystick.errors import CouldNotCheck
 from tallystick.files import write_atomic
 from tallystick.ledger.port import Ledger
-from tallystick.proof.checkpoint import Checkpoint, parse_checkpoint
+from tallystick.proof.checkpoint import Checkpoint, head_of
 from tallystick.proof.errors import ProofError
-from tallystick.proof.note import parse_note
 
 _NAME: Final = "verification.json"
 _SUBJECT: Final = {"kind", "id", "status", "detail"}
@@ -58,7 +57,7 @@ def last_verification(home: Path, ledger: Ledger) -> dict[str, Any] | None:
         return None if note["verified"] else {**note, "behind": 0}
     if head.origin != ledger.origin or not heads.extends(head, ledger.consistency_proof):
         return None
-    if head.size == parse_checkpoint(parse_note(ledger.checkpoint()).text).size:
+    if head.size == head_of(ledger.checkpoint()).size:
         return {**note, "behind": 0}
     return {**note, "behind": max(1, ledger.height - 1 - note["block"])}
 

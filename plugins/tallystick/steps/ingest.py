@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from tallystick import sealing
 from tallystick.clients.provenance import Recorded, Reference, Requests
@@ -19,15 +19,12 @@ from tallystick.steps.opening import sealing_key, table_key
 from tallystick.steps.published import check_published
 from tallystick.steps.records import FoundRecord, find_record
 from tallystick.steps.results import Result
+from tallystick.steps.versions import with_latest
 from tallystick.steps.workspace import Workspace
 from tallystick.store import Progress, StoredObject
 
 if TYPE_CHECKING:
     from tallystick.fingerprint.tables import TableFingerprint
-
-ATTEMPTS: Final = 8
-"""How often a version is asked for again when somebody else was given it meanwhile."""
-VERSION_TAKEN: Final = "VERSION_NOT_NEXT"
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ def ingest(
     stored = w.store.add_file(source, progress, may_refer=may_refer)
     taken = _Taken(policy, stored, tuple(parents), made)
     try:
-        already = _already(w, taken)
+        already = _already(w, taken, w.provenance.latest_version("dataset", policy.name))
         if already is None:
             read = _fingerprinted(w, source, taken)
     except BaseException:
@@ -136,29 +133,24 @@ def _fingerprinted(w: Workspace, source: Path, taken: _Taken) -> _Read:
 
 
 def _recorded(w: Workspace, requests: Requests, taken: _Taken, read: _Read) -> Ingested:
-    for attempt in range(ATTEMPTS):
-        try:
-            return _registered(w, requests, taken, read)
-        except Refused as refused:
-            # Somebody else registered a version meanwhile: theirs may even be of the same data.
-            if refused.code != VERSION_TAKEN or attempt == ATTEMPTS - 1:
-                raise
-        already = _already(w, taken)
+    def register(latest: int) -> Ingested:
+        already = _already(w, taken, latest)
         if already is not None:
             return _repeated(w, requests, already, taken)
-    raise CouldNotCheck(f"no version of {taken.policy.name} could be registered")
+        return _registered(w, requests, taken, read, latest + 1)
+
+    return with_latest(w, "dataset", taken.policy.name, register)
 
 
-def _already(w: Workspace, taken: _Taken) -> FoundRecord | None:
-    """The latest version's record where it is of the same, and not retired."""
-    version = w.provenance.latest_version("dataset", taken.policy.name)
-    if version == 0:
+def _already(w: Workspace, taken: _Taken, latest: int) -> FoundRecord | None:
+    """The record of the version ``latest`` where it is of the same, and not retired."""
+    if latest == 0:
         return None
-    record_id = f"dataset/{taken.policy.name}/{version}"
+    record_id = f"dataset/{taken.policy.name}/{latest}"
     if w.provenance.read(record_id)["retirement"] is not None:
         return None
-    latest = find_record(w, record_id)
-    return latest if _same(w, latest, taken) else None
+    found = find_record(w, record_id)
+    return found if _same(w, found, taken) else None
 
 
 def _same(w: Workspace, latest: FoundRecord, taken: _Taken) -> bool:
@@ -185,7 +177,7 @@ def _repeated(w: Workspace, requests: Requests, latest: FoundRecord, taken: _Tak
     return _ingested(latest.reference, latest.body, taken, repeated=True)
 
 
-def _registered(w: Workspace, requests: Requests, taken: _Taken, read: _Read) -> Ingested:
+def _registered(w: Workspace, requests: Requests, taken: _Taken, read: _Read, version: int) -> Ingested:
     policy, key, fingerprint = taken.policy, read.key, read.fingerprint
     under = sealing_key(policy, key)
     file = sealing.seal(under, taken.stored.digest)
@@ -193,7 +185,7 @@ def _registered(w: Workspace, requests: Requests, taken: _Taken, read: _Read) ->
     sealing.remember(w.store, file, taken.stored.digest)
     request: dict[str, Any] = {
         "name": policy.name,
-        "version": w.provenance.latest_version("dataset", policy.name) + 1,
+        "version": version,
         "table": {
             "scheme": SCHEME,
             "root": fingerprint.root,

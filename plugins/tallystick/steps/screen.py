@@ -56,11 +56,6 @@ class ScreeningResult:
     checked_classes: int = len(IDENTIFIER_CLASSES)
 
     @property
-    def stopped(self) -> bool:
-        """Whether any finding stops the pipeline."""
-        return any(finding.stops for finding in self.findings)
-
-    @property
     def canonical(self) -> bytes:
         """Canonical JSON of the findings: column, class, how, rows, stops; no values."""
         findings = [

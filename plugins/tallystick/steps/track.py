@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Final
 
 from tallystick import sealing
 from tallystick.clients.provenance import Reference, Requests
-from tallystick.errors import CouldNotCheck, NotAsRecorded, Refused
+from tallystick.errors import CouldNotCheck, NotAsRecorded
 from tallystick.files import private_directory
 from tallystick.settings import Settings
-from tallystick.steps.ingest import ATTEMPTS, VERSION_TAKEN, Ingested
+from tallystick.steps.ingest import Ingested
 from tallystick.steps.opening import Dataset, open_dataset
 from tallystick.steps.results import Result
 from tallystick.steps.run_record import RunRecord, read_run_record
 from tallystick.steps.tracked_runs import MODEL, ORIGIN, TrackedRun, read_run
 from tallystick.steps.tracking_server import is_local, tracking
 from tallystick.steps.train import Trained
+from tallystick.steps.versions import with_latest
 from tallystick.steps.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -150,19 +151,16 @@ def _register(
     w: Workspace, requests: Requests, name: str, run: Reference, artifacts: dict[str, str]
 ) -> Reference:
     """The model version of ``run`` on the ledger: the latest if it is of this run, else the next."""
-    for attempt in range(ATTEMPTS):
-        latest = w.provenance.latest_version("model", name)
+
+    def register(latest: int) -> Reference:
         facts = w.provenance.read(f"model/{name}/{latest}")["facts"] if latest else None
         if facts is not None and facts["run"] == run.id:
             return Reference(f"model/{name}/{latest}", facts["digest"])
-        try:
-            return w.provenance.register_model(
-                requests.of("model"), name=name, version=latest + 1, run=run, artifacts=artifacts
-            ).reference
-        except Refused as refused:
-            if refused.code != VERSION_TAKEN or attempt == ATTEMPTS - 1:
-                raise
-    raise CouldNotCheck(f"no version of the model {name} could be registered")
+        return w.provenance.register_model(
+            requests.of("model"), name=name, version=latest + 1, run=run, artifacts=artifacts
+        ).reference
+
+    return with_latest(w, "model", name, register)
 
 
 def _register_in_mlflow(client: MlflowClient, name: str, run_id: str, model_id: str) -> None:

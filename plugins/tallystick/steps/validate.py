@@ -34,9 +34,7 @@ _ADMINISTRATIVE: Final = frozenset({
 class ValidationOutcome:
     """What a validation gave. ``canonical`` and ``suite_canonical`` are what is kept and digested.
 
-    ``failed`` names the expectations, such as ``expect_column_values_to_be_between(age)``; ``digest``
-    and ``suite_digest`` are plain SHA-256 of the bytes beside them (ledger.md says when a keyed digest
-    is recorded instead).
+    ``failed`` names the expectations, such as ``expect_column_values_to_be_between(age)``.
     """
 
     passed: bool
@@ -50,11 +48,6 @@ class ValidationOutcome:
     def digest(self) -> str:
         """SHA-256 of the canonical result, 64 hex digits."""
         return canonical.digest(self.canonical)
-
-    @property
-    def suite_digest(self) -> str:
-        """SHA-256 of the suite with every argument, 64 hex digits."""
-        return canonical.digest(self.suite_canonical)
 
 
 def validate(data: Path | str | pyarrow.Table, policy: DatasetPolicy) -> ValidationOutcome:

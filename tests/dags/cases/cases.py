@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from airflow.sdk import DAG
 
+from tallystick import store
 from tallystick_airflow.operators import (
     TallystickIngestOperator,
     TallystickOperator,
@@ -73,11 +75,20 @@ class TallystickNoRoom(TallystickIngestOperator):
     """Takes in what a callable wrote, on a disk that has no room for a copy."""
 
     def step(self, workspace: Any, requests: Any, context: Any) -> dict[str, Any]:
-        with (
-            patch("tallystick.store._clone", return_value=False),
-            patch("tallystick.store.Store._has_room", return_value=False),
-        ):
+        with no_room():
             return super().step(workspace, requests, context)
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """Meanwhile nothing can be cloned and no disk has room."""
+    clone, has_room = store._clone, store.Store._has_room
+    store._clone = lambda source, destination: False
+    store.Store._has_room = lambda self, size: False
+    try:
+        yield
+    finally:
+        store._clone, store.Store._has_room = clone, has_room
 
 
 def write_small(folder: Path) -> Path:
@@ -90,8 +101,16 @@ with DAG("written", schedule=None) as written:
     small = Path(__file__).with_name("small.yaml")
     refused = TallystickNoRoom(task_id="no_room", source=write_small, policy=small)
     room = TallystickIngestOperator(task_id="room", source=write_small, policy=small, trigger_rule="all_done")
-    refused >> room
-    [refused, room] >> TallystickRecordOperator(task_id="record")
+    # Of the same bytes and of a parent: another version, made of the first.
+    made = TallystickIngestOperator(
+        task_id="made",
+        source=write_small,
+        policy=small,
+        parents="dataset/small/1",
+        transformation=str(small),
+    )
+    refused >> room >> made
+    [refused, room, made] >> TallystickRecordOperator(task_id="record")
 
 with DAG("fails", schedule=None) as fails:
     works = TallystickRegister(task_id="works")

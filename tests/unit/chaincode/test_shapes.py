@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from chaincode import shapes
@@ -51,3 +56,23 @@ def test_the_field_is_named_as_a_path():
         shape({"rows": [{"n": 1}, {"n": "secret"}]}, "request")
     assert refusal.value.facts["field"] == "request.rows[1].n"
     assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("seed", ["1", "2", "3"])
+def test_of_several_missing_fields_the_first_declared_is_named_whatever_the_hashes_are(seed):
+    """A refusal that differed from peer to peer would be no agreed answer."""
+    tell = (
+        "from chaincode import shapes\n"
+        "names = ['rows', 'name', 'licence', 'source', 'parents', 'files']\n"
+        "try: shapes.fields(dict.fromkeys(names, shapes.boolean))({'files': True}, 'request')\n"
+        "except Exception as refusal: print(refusal.facts['field'])"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", tell],
+        cwd=Path(shapes.__file__).parents[1],
+        env={**os.environ, "PYTHONHASHSEED": seed},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == "request.rows\n"

@@ -79,8 +79,8 @@ def append_transactions(
     package: str,
     origin: str,
     log_key: Ed25519PrivateKey,
-) -> list[int]:
-    """Write a block of transactions; returns the leaf index of each valid one, -1 for the others."""
+) -> None:
+    """Write a block of transactions, valid or not."""
     envelopes = [envelope_bytes(each.proposal, each.simulation) for each in executed]
     creators = dict.fromkeys(each.proposal.creator for each in executed)
     data = (
@@ -95,12 +95,9 @@ def append_transactions(
     header = Header(head.number + 1, head.header, sha256(data).hexdigest())
     valid = sum(each.verdict == "VALID" for each in executed)
     block_leaves = [leaves.block_leaf(header, None, valid, len(executed) - valid)]
-    indices = []
     for each, envelope in zip(executed, envelopes, strict=True):
         if each.verdict != "VALID":
-            indices.append(-1)
             continue
-        indices.append(head.frontier.size + len(block_leaves))
         proposal = each.proposal
         block_leaves += leaves.transaction_leaves(
             proposal.transaction_id,
@@ -120,7 +117,6 @@ def append_transactions(
     )
     write_state(connection, state.writes)
     append_block(connection, head, header, data, block_leaves, origin, log_key)
-    return indices
 
 
 def append_config(

@@ -57,8 +57,11 @@ class Database:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """One durable transaction, alone among all processes; an exception undoes it."""
-        with translated(self.path), self._alone():
+        """One durable transaction, alone among all processes; an exception undoes it.
+
+        What SQLite raises meanwhile is translated, also of the caller's statements; anything else is not.
+        """
+        with self._alone(), translated(self.path):
             if self._writer is None:
                 self._writer = self._connect()
             self._writer.execute("BEGIN IMMEDIATE")
@@ -102,9 +105,11 @@ class Database:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         # SQLite's own busy handler sleeps and retries; the kernel's lock wakes the next writer at once.
-        descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with _opening(self._lock_path):
+            descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with _opening(self._lock_path):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
             os.close(descriptor)
@@ -112,20 +117,22 @@ class Database:
 
 def create(path: Path) -> None:
     """Make an empty ledger file. Raises `CouldNotCheck` where it cannot be written."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    with _opening(path):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with translated(path), contextlib.closing(_connect(path, check=False)) as connection:
         connection.executescript(f"PRAGMA application_id = {APPLICATION_ID}; BEGIN; {SCHEMA} COMMIT;")
 
 
 def _connect(path: Path, *, check: bool = True) -> _Connection:
-    if not path.exists():
-        raise CouldNotCheck(f"there is no ledger at {path}", hint="Make one with: tally init")
-    address, read_only = path.absolute().as_uri(), not os.access(path.parent, os.W_OK)
-    if read_only:
-        # Beside a log that nobody can write SQLite has to be told that nobody else writes either.
-        wal = path.with_name(path.name + "-wal")
-        quiet = not wal.exists() or wal.stat().st_size == 0
-        address += "?mode=ro&immutable=1" if quiet else "?mode=ro"
+    with _opening(path):
+        if not path.exists():
+            raise CouldNotCheck(f"there is no ledger at {path}", hint="Make one with: tally init")
+        address, read_only = path.absolute().as_uri(), not os.access(path.parent, os.W_OK)
+        if read_only:
+            # Beside a log that nobody can write SQLite has to be told that nobody else writes either.
+            wal = path.with_name(path.name + "-wal")
+            quiet = not wal.exists() or wal.stat().st_size == 0
+            address += "?mode=ro&immutable=1" if quiet else "?mode=ro"
     connection = sqlite3.connect(
         address,
         uri=True,
@@ -134,21 +141,24 @@ def _connect(path: Path, *, check: bool = True) -> _Connection:
         check_same_thread=False,
         factory=_Connection,
     )
-    if check and connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+    try:
+        if check and connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            raise NotAsRecorded(f"{path} is not a Tallystick ledger, or its first page is damaged")
+        if not read_only:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA cache_size = -16384")
+            connection.execute("PRAGMA wal_autocheckpoint = 4000")
+    except BaseException:
         connection.close()
-        raise NotAsRecorded(f"{path} is not a Tallystick ledger, or its first page is damaged")
-    if read_only:
-        return connection
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA cache_size = -16384")
-    connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        raise
     return connection
 
 
 @contextlib.contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """SQLite's and the system's errors as ours, naming the file and what to do."""
+    """SQLite's errors as ours, naming the file and what to do. The system's are left: around a caller's own
+    statements they would be of other files."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -160,6 +170,13 @@ def translated(path: Path) -> Iterator[None]:
         raise _damaged(path, error) from error
     except UnicodeDecodeError as error:  # SQLite quotes a damaged schema, which Python then cannot read
         raise _damaged(path, "its tables have no names") from error
+
+
+@contextlib.contextmanager
+def _opening(path: Path) -> Iterator[None]:
+    """The system's errors of the ledger's own files as ours."""
+    try:
+        yield
     except OSError as error:
         raise CouldNotCheck(f"the ledger file {path} cannot be opened: {error.strerror}") from error
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import os
+import shlex
 from collections.abc import Sequence
-from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tallystick.errors import InvalidInput
+from tallystick.errors import CouldNotCheck, InvalidInput
 from tallystick.execution import packages
+from tallystick.files import cannot_write, sync_directory
 from tallystick.identity import Identity
 from tallystick.ledger.embedded import appender, database
 from tallystick.ledger.embedded.ledger import EmbeddedLedger, system_clock
@@ -35,10 +38,17 @@ def create_ledger(
     """Make the ledger file ``path`` with block 0 and return the ledger's origin.
 
     ``name`` is the part of the origin before the slash and the digits. Raises `InvalidInput` where
-    something stands at ``path`` already or ``admin`` may not configure.
+    something stands at ``path`` already or ``admin`` may not configure, and `CouldNotCheck` where it cannot
+    be written.
     """
     if path.exists():
-        raise InvalidInput(f"there is a ledger already at {path}", hint="Nothing was changed.")
+        raise _exists(path)
+    if not path.parent.is_dir():
+        raise CouldNotCheck(
+            f"the ledger cannot be made at {path}: there is no such folder",
+            hint=f"Make it: mkdir -p {shlex.quote(str(path.parent))}\n"
+            "Or name another place in TALLYSTICK_LEDGER.",
+        )
     config = _config(
         name,
         0,
@@ -50,24 +60,43 @@ def create_ledger(
     signature = _sign(config, admin, None)
     header, data = appender.config_block(config, admin.serialised, signature, 0, GENESIS_PREVIOUS)
     origin = origin_of(name, header.digest)
-    # Made beside and renamed into place, so that a killed process leaves no ledger without its first block.
+    # Made beside and linked into place, so that a killed process leaves no ledger without its first block.
     draft = path.with_name(f".{path.name}.{sha256(data).hexdigest()[:16]}")
-    database.create(draft)
-    drafted = database.Database(draft)
-    with closing(drafted), drafted.writing() as connection:
-        head = appender.Head(-1, GENESIS_PREVIOUS, 0, Frontier())
-        appender.append_block(
-            connection, head, header, data, [block_leaf(header, config, 0, 0)], origin, log_key
-        )
-    draft.rename(path)
-    draft.with_name(draft.name + ".lock").unlink()
+    try:
+        database.create(draft)
+        drafted = database.Database(draft)
+        with contextlib.closing(drafted), drafted.writing() as connection:
+            head = appender.Head(-1, GENESIS_PREVIOUS, 0, Frontier())
+            appender.append_block(
+                connection, head, header, data, [block_leaf(header, config, 0, 0)], origin, log_key
+            )
+        _publish(draft, path)
+    finally:
+        with contextlib.suppress(OSError):  # what could not be made can perhaps not be removed either
+            for name in (draft.name, f"{draft.name}.lock"):
+                draft.with_name(name).unlink(missing_ok=True)
     return origin
+
+
+def _publish(draft: Path, path: Path) -> None:
+    """Give the finished ledger its name, unless another process has taken it meanwhile."""
+    try:
+        os.link(draft, path)  # unlike a rename it takes nothing away
+        sync_directory(path.parent)
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def _exists(path: Path) -> InvalidInput:
+    return InvalidInput(f"there is a ledger already at {path}", hint="Nothing was changed.")
 
 
 def reconfigure(
     ledger: EmbeddedLedger, admin: Identity, *, msps: Sequence[Msp] | None = None, package: str | None = None
-) -> None:
-    """Append a configuration with other members, revocation lists or contracts.
+) -> int:
+    """Append a configuration with other members, revocation lists or contracts; returns its block's number.
 
     Raises `InvalidInput` where ``admin`` may not configure or no member could be judged any more, and
     `CouldNotCheck` where another configuration came between.
@@ -88,7 +117,7 @@ def reconfigure(
         raise InvalidInput(
             f"nobody could use the ledger under this configuration: {error}", hint="Nothing was changed."
         ) from error
-    ledger.configure(config, admin.serialised, signature)
+    return ledger.configure(config, admin.serialised, signature)
 
 
 def _config(name: str, number: int, msps: Sequence[Msp], package: str, log_key: bytes, time: int) -> Config:

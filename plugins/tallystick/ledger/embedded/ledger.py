@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from chaincode import canonical, catalogue
 from chaincode.errors import Refusal
 from chaincode.parties import CHARTER_KEY, DEFAULT_SKEW_MS, Parties
-from tallystick.errors import CouldNotCheck, InvalidInput, Refused, TallystickError
+from tallystick.errors import CouldNotCheck, InvalidInput, OutcomeUnknown, Refused, TallystickError
 from tallystick.execution import packages, simulate
 from tallystick.execution.state_table import StateSnapshot
 from tallystick.identity import Identity
@@ -34,6 +34,8 @@ from tallystick.proof.membership import Member
 MAX_BLOCK: Final = 1000
 
 Clock = Callable[[], int]
+#: What came of a transaction, before a refusal is noted.
+_Outcome = Receipt | TallystickError | Refusal
 
 
 def system_clock() -> int:
@@ -56,6 +58,7 @@ class _Job:
     member: Member | None = None
     judged_by: int = -1
     endorsed: simulate.Simulation | None = None
+    #: None until it is known.
     outcome: Receipt | TallystickError | None = None
 
     def judge(self, rules: Rules) -> Member:
@@ -68,8 +71,11 @@ class _Job:
     def receipt(self) -> Receipt:
         if isinstance(self.outcome, TallystickError):
             raise self.outcome
-        if self.outcome is None:
-            raise RuntimeError("a transaction was left without an outcome")
+        if self.outcome is None:  # whoever wrote it along with others was interrupted
+            raise OutcomeUnknown(
+                "the ledger was interrupted before it could tell whether the transaction is recorded",
+                hint="Submit the same request again: what is recorded is returned, not recorded twice.",
+            )
         return self.outcome
 
 
@@ -95,6 +101,7 @@ class EmbeddedLedger(Reader):
         self._groups = GroupCommit(self._commit, MAX_BLOCK)
         self._recent = RecentState()
         if log_key is not None and log_key.public_key().public_bytes_raw() != self._rules.config.log_key:
+            self.close()
             raise InvalidInput(
                 f"the key that signs heads does not belong to the ledger {path}",
                 hint="Use the log key that `tally init` made with this ledger.",
@@ -107,7 +114,7 @@ class EmbeddedLedger(Reader):
         return job.receipt()
 
     def submit_many(self, identity: Identity, calls: Sequence[Call]) -> list[Receipt | Refused]:
-        """As the port says."""
+        """`submit` for many transactions at once; each has an outcome of its own, in order."""
         jobs = [self._job(self._propose(identity, call, None)) for call in calls]
         self._groups.run(jobs)
         return [_receipt_or_refusal(job) for job in jobs]
@@ -133,8 +140,8 @@ class EmbeddedLedger(Reader):
         """As the port says."""
         return canonical.decode(self.endorse(identity, call).simulation.response)
 
-    def configure(self, config: Config, creator: bytes, signature: bytes) -> None:
-        """Append a signed configuration, already judged (`genesis.reconfigure`).
+    def configure(self, config: Config, creator: bytes, signature: bytes) -> int:
+        """Append a signed configuration, already judged (`genesis.reconfigure`); returns its block's number.
 
         Raises `CouldNotCheck` where another one came between: it was judged under one that is out of force.
         """
@@ -147,6 +154,7 @@ class EmbeddedLedger(Reader):
                     hint="Nothing was recorded. Do it again.",
                 )
             appender.append_config(connection, head, config, creator, signature, self._origin, log_key)
+            return head.number
 
     def _propose(self, identity: Identity, call: Call, time_ms: int | None) -> SignedProposal:
         return propose(identity, self._origin, call, self._clock() if time_ms is None else time_ms)
@@ -159,23 +167,15 @@ class EmbeddedLedger(Reader):
         return job
 
     def _commit(self, batch: list[_Job]) -> None:
-        # What an interrupted writer leaves to those whose transactions it had taken along.
-        outcomes: Sequence[Receipt | TallystickError] = [
-            CouldNotCheck(
-                "the ledger was interrupted before it could tell whether the transaction is recorded",
-                hint="Submit the same request again: what is recorded is returned, not recorded twice.",
-            )
-        ] * len(batch)
         try:
-            outcomes = self._written(batch)
+            outcomes: Sequence[_Outcome] = self._written(batch)
         except TallystickError as error:
             outcomes = [error] * len(batch)
-        finally:
-            # Only now is it durable, and only now may anybody be told.
-            for job, outcome in zip(batch, outcomes, strict=True):
-                job.outcome = outcome
+        # Only now is it durable, and only now may anybody be told.
+        for job, outcome in zip(batch, outcomes, strict=True):
+            job.outcome = self._refused(job.proposal, outcome) if isinstance(outcome, Refusal) else outcome
 
-    def _written(self, batch: list[_Job]) -> list[Receipt | TallystickError]:
+    def _written(self, batch: list[_Job]) -> list[_Outcome]:
         try:
             with self._database.writing() as connection:
                 head = self._head(connection)
@@ -187,9 +187,7 @@ class EmbeddedLedger(Reader):
         self._recent.committed(state)
         return outcomes
 
-    def _append(
-        self, connection: Any, batch: list[_Job], head: Head, state: PendingState
-    ) -> list[Receipt | TallystickError]:
+    def _append(self, connection: Any, batch: list[_Job], head: Head, state: PendingState) -> list[_Outcome]:
         log_key = self._writable()
         rules = self._rules_under(connection, head)
         if rules.config.package != packages.current_digest():
@@ -199,30 +197,26 @@ class EmbeddedLedger(Reader):
                 code="PACKAGE_NOT_ACTIVE",
                 hint=HINTS["PACKAGE_NOT_ACTIVE"],
             )
-        outcomes: list[Receipt | TallystickError | Executed] = []
+        outcomes: list[Refusal | Executed] = []
         seen = self._recorded(connection, batch, rules)
         executed: list[Executed] = []
         for job in batch:
             try:
                 done = self._execute(job, state, rules, seen)
             except Refusal as refusal:
-                outcomes.append(self._refused(job.proposal, refusal))
+                outcomes.append(refusal)
                 continue
             seen.add(job.proposal.transaction_id)
             if done.verdict == "VALID":
                 state.apply(done.simulation.writes, len(executed))
             executed.append(done)
             outcomes.append(done)
-        if not executed:
-            return [outcome for outcome in outcomes if not isinstance(outcome, Executed)]
-        indices = appender.append_transactions(
-            connection, head, executed, state, rules.config.package, self._origin, log_key
-        )
-        positions = iter(enumerate(indices))
+        if executed:
+            appender.append_transactions(
+                connection, head, executed, state, rules.config.package, self._origin, log_key
+            )
         return [
-            self._receipt(outcome, head.number, *next(positions))
-            if isinstance(outcome, Executed)
-            else outcome
+            self._receipt(outcome, head.number) if isinstance(outcome, Executed) else outcome
             for outcome in outcomes
         ]
 
@@ -264,15 +258,20 @@ class EmbeddedLedger(Reader):
         return member
 
     def _refused(self, proposal: SignedProposal, refusal: Refusal) -> Refused:
-        self._refusals.append(proposal, *certified_as(self._rules.membership, proposal.creator), refusal)
+        hint = HINTS.get(refusal.code, "")
+        try:
+            self._refusals.append(proposal, *certified_as(self._rules.membership, proposal.creator), refusal)
+        except CouldNotCheck as error:
+            # The host's own memory of it fails: whoever is refused is told why all the same.
+            hint = f"{hint}\nThis refusal is not in the log of refusals: {error}".lstrip()
         return Refused(
             f"{proposal.contract}.{proposal.transaction} was refused: {refusal}",
             code=refusal.code,
             facts=refusal.facts,
-            hint=HINTS.get(refusal.code, ""),
+            hint=hint,
         )
 
-    def _receipt(self, done: Executed, block: int, position: int, leaf: int) -> Receipt | Refused:
+    def _receipt(self, done: Executed, block: int) -> Receipt | Refused:
         proposal = done.proposal
         if done.verdict != "VALID":
             return Refused(
@@ -280,8 +279,7 @@ class EmbeddedLedger(Reader):
                 code=done.verdict,
                 hint=HINTS[done.verdict],
             )
-        response = canonical.decode(done.simulation.response)
-        return Receipt(proposal.transaction_id, block, position, leaf, response)
+        return Receipt(proposal.transaction_id, block, canonical.decode(done.simulation.response))
 
     def _writable(self) -> Ed25519PrivateKey:
         if self._log_key is None:

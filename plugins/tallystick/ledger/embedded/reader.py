@@ -42,12 +42,15 @@ class Reader:
     def __init__(self, database: Database) -> None:
         """Raises `CouldNotCheck` where there is no ledger and `NotAsRecorded` for a damaged one."""
         self._database = database
-        with database.reading() as connection:
-            genesis = self._block(connection, 0)
-            self._rules = _rules_of(genesis)
-            self._current_rules(connection)
-        digest = parse_block(genesis.header, genesis.data).header.digest
-        self._origin = origin_of(self._rules.config.name, digest)
+        try:
+            with database.reading() as connection:
+                genesis = self._block(connection, 0)
+                self._rules = _rules_of(genesis)
+                self._current_rules(connection)
+        except BaseException:
+            database.close()
+            raise
+        self._origin = origin_of(self._rules.config.name, sha256(genesis.header).hexdigest())
 
     @property
     def origin(self) -> str:

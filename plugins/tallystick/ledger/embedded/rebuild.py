@@ -18,12 +18,11 @@ from tallystick.execution.simulate import Version
 from tallystick.ledger.embedded.appender import Head, write_hashes, write_state
 from tallystick.ledger.embedded.database import DERIVED, SCHEMA, Database
 from tallystick.proof.block import GENESIS_PREVIOUS, Block, Config, parse_block
-from tallystick.proof.checkpoint import parse_checkpoint
+from tallystick.proof.checkpoint import head_of
 from tallystick.proof.errors import Malformed, ProofError
 from tallystick.proof.leaves import block_leaf, envelope_leaves
 from tallystick.proof.membership import Membership
 from tallystick.proof.merkle import Frontier, leaf_hash, stored_count
-from tallystick.proof.note import parse_note
 
 _PAGE: Final = 64
 
@@ -124,7 +123,7 @@ def _apply(connection: sqlite3.Connection, walk: _Walk, block: Block, checkpoint
             writes[key] = (None if value is None else value.encode(), place)
     write_state(connection, writes)
     write_hashes(connection, stored_count(head.frontier.size), head.frontier.extend(map(leaf_hash, leaves)))
-    signed = parse_checkpoint(parse_note(checkpoint).text)
+    signed = head_of(checkpoint)
     if (signed.size, signed.root) != (head.frontier.size, head.frontier.root()):
         raise Malformed("its leaves do not give the head that was signed")
     head.number, head.header = block.header.number, block.header.digest

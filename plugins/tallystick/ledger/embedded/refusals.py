@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from chaincode.errors import Refusal
+from tallystick.files import cannot_write
 from tallystick.ledger.embedded.proposals import SignedProposal
 from tallystick.proof.errors import ProofError
 from tallystick.proof.membership import Membership, NotInForce
@@ -56,7 +57,10 @@ class RefusalLog:
         self._path = path
 
     def append(self, proposal: SignedProposal, msp_id: str, enrolment_id: str, refusal: Refusal) -> None:
-        """Note who was refused what and why; the proposal only as its digest."""
+        """Note who was refused what and why; the proposal only as its digest.
+
+        Raises `CouldNotCheck`, naming the file, where it cannot be written.
+        """
         line = json.dumps(
             {
                 "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -67,8 +71,11 @@ class RefusalLog:
                 "facts": refusal.facts,
             }
         )
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.write(descriptor, line.encode() + b"\n")
-        finally:
-            os.close(descriptor)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(descriptor, line.encode() + b"\n")
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise cannot_write(self._path, error) from error

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from tallystick.errors import NotAsRecorded
 from tallystick.ledger.embedded import database
+from tallystick.proof.block import origin_of, parse_block
+from tallystick.proof.errors import ProofError
 
 _KEYS: Final = {"blocks": "number", "state": "key", "transactions": "id", "hashes": "start", "head": "id"}
 
@@ -53,6 +55,18 @@ class StoredFile:
 
     def __exit__(self, *error: object) -> None:
         self._view.close()
+
+    @property
+    def origin(self) -> str:
+        """The log's name by its first block; empty where that cannot be read. No signature is judged."""
+        first = next(self.blocks(), None)
+        try:
+            block = None if first is None else parse_block(first.header, first.data)
+        except (ProofError, TypeError):
+            return ""
+        if block is None or block.config is None:
+            return ""
+        return origin_of(block.config.name, block.header.digest)
 
     @property
     def height(self) -> int:

@@ -175,6 +175,25 @@ def test_a_home_that_was_put_back_is_told_and_not_written_on(
     assert answer(capsys, "log")["records"][0]["kind"] == "pipeline"
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["log"],
+        ["show", "people"],
+        ["status"],
+        ["members"],
+        ["checkpoint"],
+        ["prove", "people"],
+        ["verify", "charter/1"],
+        ["rebuild"],
+    ],
+    ids=" ".join,
+)
+def test_reading_needs_no_key_of_the_log(argv: list[str], home: Settings) -> None:
+    home.log_key.chmod(0o644)
+    assert main(argv) == 0
+
+
 def test_activate_records_nothing_where_the_package_is_in_force(capsys: pytest.CaptureFixture[str]) -> None:
     assert not answer(capsys, "activate")["recorded"]
     assert answer(capsys, "status")["blocks"] == 9

@@ -25,7 +25,7 @@ class Conflicting:
         if len(self.calls) <= self.times:
             raise Refused("no", code=self.code)
         response = {"id": "use/1", "digest": {"sha256": "aa"}, "repeated": False}
-        return Receipt("id", 1, 0, 3, response)
+        return Receipt("id", 1, response)
 
 
 @pytest.fixture(autouse=True)

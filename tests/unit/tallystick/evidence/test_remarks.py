@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 from support import ledgers
 
+from tallystick.evidence.chain import Chain
 from tallystick.evidence.verify import verify
 from tallystick.ledger.embedded.genesis import reconfigure
 from tallystick.ledger.embedded.stored import StoredFile
@@ -31,8 +32,18 @@ def test_claimed_times_that_run_back_are_remarked(tmp_path, hours, told):
     host.submit("register_dataset", ledgers.dataset("late"))
     host.ledger.close()
     with StoredFile(tmp_path / "ledger.db") as stored:
-        report = verify(stored)
+        report = verify(stored, Chain(stored.blocks()))
     assert report.verified
     detail = report.subjects[0].detail
     assert ("block 3 claims a time 7," in detail and "s before an earlier block's" in detail) == told
     assert detail.startswith("blocks 0-3, 3 transactions, 3 records, rules never changed")
+
+
+def test_who_signs_heads_is_the_hosts_to_say(tmp_path):
+    class Consortium(Chain):
+        signers = "two of three members"
+
+    ledgers.make_host(tmp_path).ledger.close()
+    with StoredFile(tmp_path / "ledger.db") as stored:
+        report = verify(stored, Consortium(stored.blocks()))
+    assert "consistent, signed by two of three members, NOT witnessed" in report.subjects[0].detail

@@ -7,6 +7,7 @@ from support import ledgers
 from support.cases import bad
 
 from tallystick.errors import InvalidInput, Unreachable
+from tallystick.evidence.chain import Chain
 from tallystick.evidence.runs import TrackedRuns
 from tallystick.evidence.subjects import OffChain
 from tallystick.evidence.training import differences
@@ -28,7 +29,7 @@ def host(tmp_path):
 def look(host, runs=None, **options):
     off_chain = OffChain(Store(host.directory / "objects"), Keyring(host.directory / "keys"), runs=runs)
     with StoredFile(host.directory / "ledger.db") as stored:
-        return verify(stored, off_chain=off_chain, **options)
+        return verify(stored, Chain(stored.blocks()), off_chain=off_chain, **options)
 
 
 def declare(host):

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +88,9 @@ def key() -> TableKey:
 @pytest.fixture(scope="session")
 def vectors() -> Any:
     return json.loads((Path(__file__).parents[3] / "vectors" / "fingerprint.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def pseudonym(key: TableKey) -> Callable[[str], bytes]:
+    """The id of a subject's rows, as the format page makes it of the subject's text."""
+    return lambda text: key.pseudonym(b"s" + len(text).to_bytes(4, "big") + text.encode())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 import pytest
 
@@ -9,7 +11,7 @@ from tallystick.errors import InvalidInput
 from tallystick.fingerprint import subsets
 from tallystick.fingerprint.keys import TableKey
 from tallystick.fingerprint.subsets import subset_entries, subset_root
-from tallystick.fingerprint.tables import row_leaves, subject_id
+from tallystick.fingerprint.tables import row_leaves
 from tallystick.proof.errors import NotProven
 from tallystick.proof.sorted_tree import SortedTree, verify_absence, verify_presence
 
@@ -29,15 +31,15 @@ def test_the_root_is_the_sorted_trees(
     assert subset_root(rows, chosen[1:]) != subset_root(rows, chosen)
 
 
-def test_whether_a_subject_was_used_can_be_proven_both_ways(key: TableKey) -> None:
+def test_whether_a_subject_was_used_can_be_proven_both_ways(key: TableKey, pseudonym: Any) -> None:
     rows = row_leaves(TABLE, key, subject="who")
     entries = subset_entries(rows, [n for n in range(50) if n % 9 != 4])
     tree = SortedTree(entries)
-    absent = subject_id(key, "string", "p4")
+    absent = pseudonym("p4")
     verify_absence(absent, tree.prove_absence(absent), tree.size, tree.root)
     verify_presence(entries[0], tree.prove_presence(entries[0]), tree.size, tree.root)
     with pytest.raises(NotProven):
-        tree.prove_absence(subject_id(key, "string", "p5"))
+        tree.prove_absence(pseudonym("p5"))
 
 
 def test_without_subjects_the_entries_stand_in_row_order(key: TableKey) -> None:

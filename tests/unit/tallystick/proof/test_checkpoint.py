@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallystick.proof.checkpoint import Checkpoint, parse_checkpoint
+from tallystick.proof.checkpoint import Checkpoint, head_of, parse_checkpoint
 from tallystick.proof.errors import Malformed
 from tallystick.proof.merkle import EMPTY_ROOT
 
@@ -31,6 +31,13 @@ def test_the_published_example_reads_and_prints_the_same() -> None:
 def test_every_checkpoint_reads_back(origin: str, size: int, root: bytes) -> None:
     checkpoint = Checkpoint(origin, size, root)
     assert parse_checkpoint(checkpoint.body()) == checkpoint
+
+
+def test_a_signed_note_carries_its_head_and_a_bare_text_carries_none() -> None:
+    assert head_of(f"{EXAMPLE}\n— x AAAAAAAA\n") == parse_checkpoint(EXAMPLE)
+    for text in (EXAMPLE, f"{EXAMPLE[:-1]}x\n\n— x AAAAAAAA\n"):
+        with pytest.raises(Malformed):
+            head_of(text)
 
 
 def test_the_empty_tree_has_its_own_root() -> None:

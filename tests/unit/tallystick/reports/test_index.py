@@ -236,6 +236,11 @@ def test_damage_met_while_reading_is_translated(ledger: Ledger, tmp_path: Path) 
         read_damaged(tmp_path / "index.db", ledger)
 
 
+def test_an_error_of_another_file_is_not_taken_for_the_indexs(ledger: Ledger, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="another"), open_index(tmp_path / "index.db", ledger):
+        raise FileNotFoundError(2, "gone", "another")
+
+
 def test_a_name_means_its_latest_version_of_the_kinds_asked_for(ledger: Ledger, tmp_path: Path) -> None:
     with open_index(tmp_path / "index.db", ledger) as index:
         assert index.find("people").id == "dataset/people/1"

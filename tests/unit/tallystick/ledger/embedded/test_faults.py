@@ -14,7 +14,7 @@ import pytest
 from support import ledgers
 from support.ledgers import make_host, open_embedded
 
-from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded, TallystickError
+from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded, OutcomeUnknown, TallystickError
 
 ROOT = Path(__file__).parents[5]
 
@@ -152,7 +152,14 @@ def test_an_interrupted_writer_leaves_nobody_waiting(host, monkeypatch):
         patched.setattr(appender, "append_transactions", interrupted)
         with pytest.raises(KeyboardInterrupt):
             ledger.submit_many(host.pipeline, calls)
-    assert [outcome.position for outcome in ledger.submit_many(host.pipeline, calls)] == [0, 1]
+        jobs = [ledger._job(ledger._propose(host.pipeline, call, None)) for call in calls]
+        with pytest.raises(KeyboardInterrupt):
+            ledger._groups.run(jobs)
+    for job in jobs:
+        with pytest.raises(OutcomeUnknown) as told:
+            job.receipt()
+        assert "Submit the same request again" in told.value.hint
+    assert [outcome.block for outcome in ledger.submit_many(host.pipeline, calls)] == [3, 3]
 
 
 def test_closing_a_ledger_closes_what_every_thread_opened(host):

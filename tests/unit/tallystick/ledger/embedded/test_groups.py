@@ -5,10 +5,19 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from tallystick.ledger.embedded.groups import GroupCommit
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT interrupts, also where the tests were started with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class Recorder:
@@ -101,6 +110,7 @@ def test_an_error_reaches_the_leader_and_the_next_group_goes_on():
     assert done == [2]
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("ahead", [0, 1])
 def test_whoever_is_interrupted_while_waiting_stops_nobody(ahead):
     """``ahead`` others wait before the one that is interrupted; with none, it would lead next."""
@@ -130,6 +140,7 @@ def test_whoever_is_interrupted_while_waiting_stops_nobody(ahead):
     assert recorder.groups == [[0], [1, 2] if ahead else [2]]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_whoever_is_interrupted_while_its_group_is_committed_does_not_stop_those_behind_it():
     """Of a group one wakes the next, and one of them has gone."""
     first, second = Recorder(), Recorder()

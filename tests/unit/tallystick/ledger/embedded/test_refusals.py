@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from support import ledgers
-from support.ledgers import make_host
+from support.ledgers import make_host, open_embedded
 
 import tallystick
 from tallystick.errors import Refused
-from tallystick.ledger.embedded.refusals import HINTS
+from tallystick.ledger.embedded.refusals import HINTS, RefusalLog
+from tallystick.ledger.port import Call
 from tallystick.proof.block import VERDICTS
 
 _HOST = Path(tallystick.__file__).parent
@@ -45,3 +47,33 @@ def test_a_refusal_says_what_to_do(tmp_path, minutes, refused):
     with pytest.raises(Refused, match="CLOCK_SKEW") as caught:
         host.submit("register_dataset", ledgers.dataset(), time_ms=claimed)
     assert caught.value.hint == HINTS["CLOCK_SKEW"]
+
+
+def test_a_log_of_refusals_that_cannot_be_written_turns_nothing_else_into_an_error(tmp_path):
+    host = make_host(tmp_path)
+    (tmp_path / "refusals.jsonl").mkdir()
+    calls = [Call("provenance", "register_dataset", ledgers.dataset(version=version)) for version in (1, 7)]
+    good, bad = host.ledger.submit_many(host.pipeline, calls)
+    assert good.response["id"] == "dataset/claims/1"
+    assert (bad.code, bad.facts) == ("VERSION_NOT_NEXT", {"expected": 2})
+    assert "refusals.jsonl could not be written: Is a directory" in bad.hint
+    with pytest.raises(Refused, match="UNKNOWN_TRANSACTION") as refused:
+        host.ledger.evaluate(host.pipeline, Call("provenance", "drop", {}))
+    assert "refusals.jsonl" in refused.value.hint
+
+
+def test_a_refusal_is_noted_once_what_was_written_with_it_is_durable(tmp_path, monkeypatch):
+    host = make_host(tmp_path)
+    seen = []
+    append = RefusalLog.append
+
+    def noting(*arguments):
+        with closing(open_embedded(tmp_path)) as other:
+            seen.append(other.height)
+        append(*arguments)
+
+    monkeypatch.setattr(RefusalLog, "append", noting)
+    calls = [Call("provenance", "register_dataset", ledgers.dataset(version=version)) for version in (1, 7)]
+    host.ledger.submit_many(host.pipeline, calls)
+    assert seen == [3]
+    assert "VERSION_NOT_NEXT" in (tmp_path / "refusals.jsonl").read_text("utf-8")
