@@ -8,24 +8,22 @@ The networks' keys are gone with them.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 import zipfile
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from fabric_protos.common import common_pb2, configtx_pb2
+from cryptography.hazmat.primitives import serialization
+from fabric_protos.common import common_pb2
 from fabric_protos.ledger.rwset import rwset_pb2
 from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2 as kv
-from fabric_protos.msp import msp_config_pb2
-from support.fabric_forger import Forger, Signer
+from support.fabric_changes import JOINED, config_update, joining, revocation
+from support.fabric_forger import BOTH, Forger, Signer
 from support.fabric_network import CHARTER, Live
 from support.ledgers import dataset
 
+from tallystick.identity import Authority
 from tallystick.network import binaries, operate
 from tallystick.network.layout import CHANNEL
 from tallystick.proof.fabric.rwset import Version
@@ -255,7 +253,9 @@ def upgrade(vectors: Vectors) -> None:
     live, client = vectors.live, Forger(vectors.live)
     late = client.endorsed("provenance:register_dataset", dataset(name="late"))
     before = len(vectors.blocks)
+    policy = "AND('RegulatorMSP.peer','OperatorMSP.peer')"
     definition = ["-C", CHANNEL, "-n", "tallystick", "-v", NEXT, "--sequence", "2"]
+    definition += ["--signature-policy", policy]
     for organisation in ("operator", "regulator", "auditor"):
         identifier = ["--package-id", live.network.package_id]
         arguments = ["lifecycle", "chaincode", "approveformyorg", *definition, *identifier]
@@ -274,60 +274,34 @@ def upgrade(vectors: Vectors) -> None:
     vectors.note("late")
     client.send(client.endorsed("provenance:register_dataset", dataset(name="upgraded")))
     vectors.note("upgraded")
+    own = {"tallystick": sets({"charter/forged": b"1"})}
+    client.send(client.forged(own, version=NEXT, by=("regulator", "auditor")))
+    vectors.note("upgraded, by the old policy")
+
+
+def joined(vectors: Vectors) -> None:
+    """A fourth organisation joins, as the application's admins agree, and a client of it writes."""
+    live = vectors.live
+    with tempfile.TemporaryDirectory() as directory:
+        authority = Authority.create(JOINED, Path(directory) / JOINED)
+        member = Path(directory) / "client"
+        authority.issue("new", ("reader",)).save(member)
+        signer = Signer(JOINED, member)
+    admins = [Forger(live, organisation, "admin") for organisation in BOTH]
+    change = joining(authority.certificate.public_bytes(serialization.Encoding.PEM))
+    update = config_update(vectors.blocks[vectors.names["revocation"]], change, [a.signer for a in admins])
+    header = admins[0].header(common_pb2.CONFIG_UPDATE)
+    admins[0].send(admins[0].signed(common_pb2.Payload(header=header, data=update.SerializeToString())))
+    vectors.note("joined")
+    client = Forger(live, user="admin")
+    client.signer = signer
+    client.send(client.forged({"tallystick": sets()}, version=NEXT, name="provenance:read"))
+    vectors.note("by who joined")
 
 
 def version_of(live: Live) -> str:
     """The digest of the contracts that the network runs."""
     return live.network.package
-
-
-def config_update(block: bytes, change: Any, signers: list[Signer]) -> Any:
-    """An update of the configuration in a block, signed; ``change`` fills in what is read and written."""
-    envelope = common_pb2.Envelope.FromString(common_pb2.Block.FromString(block).data.data[0])
-    payload = common_pb2.Payload.FromString(envelope.payload)
-    config = configtx_pb2.ConfigEnvelope.FromString(payload.data).config
-    update = configtx_pb2.ConfigUpdate(channel_id=CHANNEL)
-    change(config.channel_group, update)
-    encoded = update.SerializeToString()
-    signatures = []
-    for signer in signers:
-        header = common_pb2.SignatureHeader(creator=signer.identity, nonce=os.urandom(24)).SerializeToString()
-        signatures.append(
-            configtx_pb2.ConfigSignature(signature_header=header, signature=signer.sign(header + encoded))
-        )
-    return configtx_pb2.ConfigUpdateEnvelope(config_update=encoded, signatures=signatures)
-
-
-def revocation(live: Live, msp_id: str, certificate: x509.Certificate) -> Any:
-    """A change that adds a revocation list to an organisation's MSP."""
-    directory = live.layout.organisations / msp_id
-    authority = x509.load_pem_x509_certificate((directory / "cacerts" / "ca.pem").read_bytes())
-    key: Any = serialization.load_pem_private_key((directory / "ca" / "key.pem").read_bytes(), None)
-    now = datetime.now(UTC)
-    identifier = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-    revoked = x509.RevokedCertificateBuilder(certificate.serial_number, now).build()
-    builder = x509.CertificateRevocationListBuilder(
-        authority.subject, now - timedelta(minutes=1), now + timedelta(days=3650), [], [revoked]
-    )
-    builder = builder.add_extension(x509.AuthorityKeyIdentifier(identifier, None, None), False)
-    crl = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-    def change(group: Any, update: Any) -> None:
-        value = group.groups["Application"].groups[msp_id].values["MSP"]
-        outer = msp_config_pb2.MSPConfig.FromString(value.value)
-        inner = msp_config_pb2.FabricMSPConfig.FromString(outer.config)
-        inner.revocation_list.append(crl)
-        outer.config = inner.SerializeToString()
-        for each in (update.read_set, update.write_set):
-            below = group
-            for name in (None, "Application", msp_id):
-                each, below = (each.groups[name], below.groups[name]) if name else (each, below)
-                each.version = below.version
-        written = update.write_set.groups["Application"].groups[msp_id].values["MSP"]
-        written.CopyFrom(value)
-        written.value, written.version = outer.SerializeToString(), value.version + 1
-
-    return change
 
 
 def raft(vectors: Vectors) -> None:
@@ -339,6 +313,7 @@ def raft(vectors: Vectors) -> None:
     ranges(vectors, version)
     upgrade(vectors)
     revoked(vectors, NEXT)
+    joined(vectors)
     colluding(vectors, NEXT)
 
 

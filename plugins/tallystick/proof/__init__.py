@@ -13,5 +13,7 @@ consistency_proof    a later signed head extends an earlier one
 sorted_tree          sets whose presence and absence can be proven; sorted_proof has the files
 block                blocks of a ledger, read strictly
 leaves               the leaves of the log: of a block, of a transaction, of a record
+protobuf             the wire format of protocol buffers
+fabric               blocks of a Hyperledger Fabric channel, judged offline
 membership           who a signer is: certificates, roles, revocation, signatures
 """

@@ -1,4 +1,4 @@
-"""Connections to several peers: a call goes to the one that answered last, and to the next if it is away."""
+"""Connections to several peers: a call goes to the first of them, and to the next while that one is away."""
 
 from __future__ import annotations
 
@@ -36,6 +36,13 @@ _OPTIONS: Final = (
     # One client's failing connection is not another's.
     ("grpc.use_local_subchannel_pool", 1),
 )
+#: Seconds for which a peer is asked last: one that said it cannot, which is cheap to try again, and one
+#: that said nothing until the deadline, which is not.
+_AWAY: Final = 5.0
+_HUNG: Final = 60.0
+_LATE: Final = "DEADLINE_EXCEEDED"
+_ANSWER: Final = "answer"
+_WAIT: Final = "wait"
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
 
@@ -63,6 +70,9 @@ class Connection:
 
     def __init__(self, peer: PeerAddress, client: ClientTls | None) -> None:
         self.address = peer.address
+        #: Until when (monotonic) it is asked last, for what it answers at once and for what it waits for:
+        #: that nothing came in time may be no fault of its, and says nothing about its answers.
+        self.away = {_ANSWER: 0.0, _WAIT: 0.0}
         options = list(_OPTIONS)
         if peer.host_name:
             options.append(("grpc.ssl_target_name_override", peer.host_name))  # type: ignore[arg-type]
@@ -90,7 +100,6 @@ class Connections:
         if not peers:
             raise ConfigurationError("there is no peer to connect to")
         self._peers = [Connection(peer, client) for peer in peers]
-        self._preferred = 0
         self._closed = False
         #: What binds a Deliver request to this client's connection under mutual TLS; else empty.
         self.tls_cert_hash = _hash(client.certificate) if client else b""
@@ -108,13 +117,14 @@ class Connections:
         """The answer to a call of the Gateway service, and the address of the peer that gave it.
 
         Asks the next peer where ``elsewhere`` says that it may do better, all within ``seconds``. A
-        peer that hangs takes them all, and the next call begins with another. Raises ``kind``; with the
+        peer that hangs takes them all; the next calls begin with another. Raises ``kind``; with the
         reasons of every peer where none of several would do.
         """
         self._check_open(kind)
+        use = _WAIT if method == "CommitStatus" else _ANSWER
         ends = time.monotonic() + seconds
         failures: list[_Kind] = []
-        for peer in self._in_order():
+        for peer in self._in_order(use):
             left = ends - time.monotonic()
             if failures and left <= 0:
                 break
@@ -123,12 +133,12 @@ class Connections:
             except grpc.RpcError as error:
                 failure = failed(kind, error, peer=peer.address, transaction_id=transaction_id)
                 failure.__cause__ = error
+            if failure.code == _LATE:
+                peer.away[use] = time.monotonic() + _HUNG
+            if not elsewhere(failure):
+                raise failure
+            peer.away[use] = time.monotonic() + _AWAY
             failures.append(failure)
-            again = elsewhere(failure)
-            if again or failure.code == "DEADLINE_EXCEEDED":
-                self._leave(peer)
-            if not again:
-                break
         raise _together(failures)
 
     def stream(self, start: Start, kind: type[_Kind], *, seconds: float) -> Iterator[tuple[Any, str]]:
@@ -142,7 +152,7 @@ class Connections:
         pause = _FIRST_PAUSE
         while True:
             failures = []
-            for peer in self._in_order():
+            for peer in self._in_order(_WAIT):
                 heard = False
                 call = start(peer, max(ends - time.monotonic(), 0.001))
                 try:
@@ -155,13 +165,14 @@ class Connections:
                     failure.__cause__ = error
                 finally:
                     call.cancel()
-                if not heard or passing(failure):
-                    self._leave(peer)
-                if failure.code == "DEADLINE_EXCEEDED":
+                if failure.code == _LATE:
+                    if not heard:
+                        peer.away[_WAIT] = time.monotonic() + _HUNG
                     return
                 failures.append(failure)
                 if not passing(failure):
                     raise failure
+                peer.away[_WAIT] = time.monotonic() + _AWAY
             if time.monotonic() + pause >= ends:
                 raise _together(failures)
             time.sleep(pause)
@@ -183,14 +194,10 @@ class Connections:
         if self._closed:
             raise kind("the connections are closed")
 
-    def _in_order(self) -> list[Connection]:
-        first = self._preferred
-        return self._peers[first:] + self._peers[:first]
-
-    def _leave(self, peer: Connection) -> None:
-        """The next call begins with the peer after this one, unless another thread has seen to it."""
-        if self._peers[self._preferred] is peer:
-            self._preferred = (self._preferred + 1) % len(self._peers)
+    def _in_order(self, use: str) -> list[Connection]:
+        """The peers as they are preferred, those that are away last."""
+        now = time.monotonic()
+        return sorted(self._peers, key=lambda peer: max(peer.away[use] - now, 0.0))
 
 
 def _together(failures: list[_Kind]) -> _Kind:

@@ -24,6 +24,8 @@ from typing import ClassVar, Final
 #: How a peer's gateway words the refusal of a chaincode: its status and its message.
 _CHAINCODE: Final = re.compile(r"chaincode response (\d{3}), (.*)", re.DOTALL)
 _MISMATCH: Final = "ProposalResponsePayloads do not match"
+#: Said once the first endorser has agreed.
+_SOME: Final = "failed to collect enough transaction endorsements"
 _CONFLICTS: Final = ("MVCC_READ_CONFLICT", "PHANTOM_READ_CONFLICT")
 
 
@@ -115,8 +117,12 @@ class EndorseError(GatewayError):
 
     @property
     def conflict(self) -> bool:
-        """Whether the endorsers' results differ, as they do while one of them is a block behind."""
-        return any(_MISMATCH in reason.message for reason in self.reasons)
+        """Whether the endorsers differ, as they do while one of them is a block behind.
+
+        Then their results do not match, or one refuses what the gateway's own peer has endorsed.
+        """
+        differ = any(_MISMATCH in reason.message for reason in self.reasons)
+        return differ or (_SOME in self.message and self.refusal is not None)
 
 
 class SubmitError(GatewayError):

@@ -34,7 +34,7 @@ _DUPLICATE: Final = "DUPLICATE_TXID"
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 #: Endorsers that differ this often are not just a block apart.
-_MISMATCHES: Final = 5
+_MISMATCHES: Final = 7
 _CHANCE: Final = random.SystemRandom()
 _HINTS: Final = {
     "MVCC_READ_CONFLICT": "Other transactions keep changing what this one reads: send fewer at once.",

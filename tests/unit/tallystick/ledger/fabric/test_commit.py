@@ -27,6 +27,9 @@ def test_an_envelope_that_was_forgotten_is_sent_again_and_counts_once(
     calls = peers[0].calls + peers[1].calls
     assert (calls.count("Endorse"), calls.count("Submit")) == (1, 2), "the same envelope"
     assert list(channel.codes) == [committed.transaction_id]
+    before = len(peers[0].calls)
+    hurried.evaluate(new())
+    assert len(peers[0].calls) == before + 1, "that nothing came was no fault of the peer's"
 
 
 def test_an_orderer_that_forgets_everything_leaves_the_outcome_unknown(
@@ -133,17 +136,26 @@ def test_what_does_not_count_is_not_proposed_anew(
     assert peers[0].calls.count("Endorse") == 1
 
 
+@pytest.mark.parametrize("said", ["ProposalResponsePayloads do not match", "chaincode response 400, UNKNOWN"])
 def test_endorsers_that_differ_for_a_moment_are_asked_again_but_not_for_ever(
-    gateway: Gateway, new: Any, peers: list[FakePeer]
+    gateway: Gateway, new: Any, peers: list[FakePeer], said: str
 ) -> None:
-    reason = ("b:7051", "RegulatorMSP", "ProposalResponsePayloads do not match")
-    peers[0].script["Endorse"].append(fails(Code.ABORTED, "failed to collect", reason))
+    message = "failed to collect enough transaction endorsements, see attached details for more info"
+    behind = fails(Code.ABORTED, message, ("b:7051", "RegulatorMSP", said))
+    peers[0].script["Endorse"].append(behind)
     assert gateway.submit(new).block == 0
-    peers[0].script["Endorse"].extend([fails(Code.ABORTED, "failed to collect", reason)] * 20)
-    with pytest.raises(EndorseError, match="do not match") as caught:
+    peers[0].script["Endorse"].extend([behind] * 20)
+    with pytest.raises(EndorseError, match=said) as caught:
         gateway.submit(new)
     assert caught.value.conflict
-    assert len(peers[0].script["Endorse"]) == 15
+    assert len(peers[0].script["Endorse"]) == 13
+
+
+def test_a_refusal_by_the_first_endorser_is_final(gateway: Gateway, new: Any, peers: list[FakePeer]) -> None:
+    with pytest.raises(EndorseError) as caught:
+        gateway.submit(lambda: new(b"refuse"))
+    assert not caught.value.conflict
+    assert peers[0].calls == ["Endorse"]
 
 
 def test_a_verdict_that_is_not_known_is_told_by_its_number(

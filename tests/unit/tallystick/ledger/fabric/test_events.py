@@ -128,11 +128,14 @@ def test_peers_that_do_not_are_an_error_in_time(gateway: Gateway, peers: list[Fa
 
 
 def test_a_peer_that_hangs_is_not_asked_first_again(
-    gateway: Gateway, written: list[str], peers: list[FakePeer]
+    gateway: Gateway, new: Any, written: list[str], peers: list[FakePeer]
 ) -> None:
     peers[0].script["ChaincodeEvents"].append(hangs)
     assert ids(follow(gateway, CHAINCODE, seconds=FOLLOWED)) == []
     assert ids(follow(gateway, CHAINCODE, seconds=5), 6) == written
+    before = len(peers[0].calls)
+    gateway.evaluate(new())
+    assert len(peers[0].calls) == before + 1, "a quiet stream says nothing against its answers"
 
 
 @pytest.mark.parametrize("position", [Position(3, "another"), Position(9, "another")])

@@ -20,6 +20,7 @@ from tallystick.ledger.fabric import (
     Reason,
     Refusal,
     SubmitError,
+    connection,
 )
 
 EXPIRED = "proposal client identity expired"
@@ -96,8 +97,20 @@ def test_the_next_peer_is_asked_when_one_is_unavailable(
     assert gateway.evaluate(new()) == b"put it"
     assert gateway.submit(new).payload == b"put it"
     assert (peers[0].calls.count(method), peers[1].calls.count(method)) == (1, 1)
-    assert gateway.evaluate(new()) == b"put it"
-    assert peers[1].calls[-1] == "Evaluate", "the one that answered is asked first from now on"
+    gateway.evaluate(new())
+    gateway.submit(new)
+    assert (peers[0].calls.count(method), peers[1].calls.count(method)) == (1, 2), "and asked first for now"
+
+
+def test_the_preferred_peer_is_asked_again_after_a_while(
+    gateway: Gateway, new: Any, peers: list[FakePeer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_AWAY", 0.1)
+    peers[0].script["Evaluate"].append(UNAVAILABLE)
+    gateway.evaluate(new())
+    time.sleep(0.11)
+    gateway.evaluate(new())
+    assert (len(peers[0].calls), len(peers[1].calls)) == (2, 1)
 
 
 def test_no_other_peer_is_asked_when_the_identity_has_expired(
@@ -113,6 +126,14 @@ def test_no_other_peer_is_asked_when_the_identity_has_expired(
         gateway.submit(new)
     assert not submitted.value.outcome_unknown
     assert peers[1].calls == []
+
+
+def test_what_the_next_peer_says_is_the_answer(gateway: Gateway, new: Any, peers: list[FakePeer]) -> None:
+    peers[0].script["Endorse"].append(UNAVAILABLE)
+    with pytest.raises(EndorseError) as caught:
+        gateway.endorse(new(b"refuse"))
+    assert (caught.value.code, caught.value.peer) == ("ABORTED", peers[1].address)
+    assert [reason.address for reason in caught.value.reasons] == [peers[1].address]
 
 
 def test_every_peers_reason_is_told_when_none_will_do(

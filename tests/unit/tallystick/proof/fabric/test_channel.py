@@ -93,6 +93,8 @@ def test_a_definition_is_followed_from_the_block_after_it() -> None:
     late = channel.judge(network["late"])
     assert (late.package, late.transactions[0].verdict) == ("e" * 64, "MVCC_READ_CONFLICT")
     assert channel.judge(network["upgraded"]).transactions[0].verdict == "VALID"
+    old = channel.judge(network["upgraded, by the old policy"])
+    assert old.transactions[0].verdict == "ENDORSEMENT_POLICY_FAILURE"
 
 
 @pytest.mark.parametrize("network", ["raft", "bft"])
@@ -121,6 +123,17 @@ def test_a_flag_that_is_turned_is_named(name: str) -> None:
 
         with pytest.raises(NotProven, match=rf"transaction {position} is marked"):
             network.channel_before(name).judge(altered(network[name], turn))
+
+
+def test_an_organisation_that_joins_has_members_from_then_on() -> None:
+    network = stored("raft")
+    channel = network.channel_before("joined")
+    configured = channel.judge(network["joined"]).configured
+    assert configured is not None
+    assert "Channel/Application/WatcherMSP/MSP" in configured.changed
+    (transaction,) = channel.judge(network["by who joined"]).transactions
+    assert transaction.call is not None
+    assert transaction.call.caller == Member("WatcherMSP", "new", frozenset({"reader"}))
 
 
 @pytest.mark.parametrize("flags", [b"", b"\x00", b"\x00\x0b\x00"])
