@@ -12,6 +12,7 @@ from typing import Any, Final
 from tallystick.cli.command import Adder, open_ledger, open_records
 from tallystick.cli.screen import Screen
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
+from tallystick.reports.words import not_verified
 from tallystick.settings import Settings
 
 #: What the charter takes as the part of the origin before the slash and the digits.
@@ -218,11 +219,6 @@ def verification_line(verified: dict[str, Any] | None) -> str:
     outcome = "all as recorded" if verified["verified"] else "NOT all as recorded"
     since = f"; {not_verified(verified['behind'])}" if verified["behind"] else ""
     return f"{outcome} up to block {verified['block']:,}{since}   ({verified['time']}; a note, not proof)"
-
-
-def not_verified(behind: int) -> str:
-    """Of so many blocks since: that they are not verified."""
-    return f"{behind:,} {'block since is' if behind == 1 else 'blocks since are'} NOT verified"
 
 
 def _seen(size: int | None, contradiction: str | None, state_dir: Path) -> str:
