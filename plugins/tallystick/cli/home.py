@@ -12,6 +12,7 @@ from typing import Any, Final
 from tallystick.cli.command import Adder, open_ledger, open_records
 from tallystick.cli.screen import Screen
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
+from tallystick.files import open_regular
 from tallystick.reports.words import not_verified
 from tallystick.settings import Settings
 
@@ -231,7 +232,9 @@ def _seen(size: int | None, contradiction: str | None, state_dir: Path) -> str:
 
 def _lines(path: Path) -> int:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return sum(1 for _ in file)
     except FileNotFoundError:
         return 0
+    except OSError as error:
+        raise CouldNotCheck(f"{path} cannot be read: {error.strerror}") from None

@@ -13,7 +13,7 @@ from typing import Final
 import chaincode
 from chaincode import canonical
 from tallystick.errors import CouldNotCheck, InvalidInput
-from tallystick.files import private_directory, write_atomic
+from tallystick.files import private_directory, read_small, write_atomic
 
 _NAME: Final = "chaincode"
 _ROOT: Final = Path(chaincode.__file__).parent
@@ -22,7 +22,7 @@ _ROOT: Final = Path(chaincode.__file__).parent
 def manifest(root: Path) -> dict[str, bytes]:
     """The package's files by their POSIX path below ``root``: every ``*.py``, in order of path."""
     paths = sorted(path for path in root.rglob("*.py") if "__pycache__" not in path.parts)
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
+    return {path.relative_to(root).as_posix(): read_small(path) for path in paths}
 
 
 def digest_of(files: Mapping[str, bytes]) -> str:
