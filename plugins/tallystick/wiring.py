@@ -48,7 +48,7 @@ def open_workspace(settings: Settings, *, writing: bool = True) -> Workspace:
     """Everything the steps work with, signing as ``settings.msp_id`` and ``settings.user``.
 
     Where nothing is recorded (not ``writing``) the ledger's own key is not needed. Raises as `open_ledger`
-    does, and `CouldNotCheck` where the user's key is not here.
+    does, and `InvalidInput` where there is no such user here.
     """
     identity = load_user(settings.msp, settings.msp_id, settings.user)
     ledger = open_ledger(settings) if writing else open_for_reading(settings)
