@@ -27,7 +27,7 @@ demo: $(VENV)/.ready ## both audited pipelines on real data, then their verifica
 dashboard: $(VENV)/.ready ## the dashboard on the ledger of this checkout
 	@$(BIN)/tally dashboard
 
-test: $(VENV)/.ready-dev browser fabric ## every test, the quick ones first
+test: $(VENV)/.ready-dev browser fabric ## every test, the quick ones first (as root it installs Chromium; without it or Go their tests are left out)
 	$(BIN)/pytest
 
 test-unit: $(VENV)/.ready-dev ## the unit tests alone, under a minute
@@ -46,7 +46,7 @@ coverage: $(VENV)/.ready-dev ## branches of chaincode and the ledger, at least 9
 bench: $(VENV)/.ready-dev ## what is measured against whom, written to benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
-browser: ## Chromium for the dashboard's test, from Debian's packages
+browser: ## Chromium for the dashboard's test: as root, on the whole system from Debian's packages
 	@if [ -x /usr/bin/chromium ]; then exit 0; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium >/dev/null; \

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tallystick import wiring
+from tallystick.files import open_regular
 from tallystick.reports.checked import find_checked
 from tallystick.reports.index import open_index
 from tallystick.reports.queries import Edge
@@ -71,7 +72,7 @@ def read_lineage(settings: Settings, name: str) -> tuple[Record, list[Edge]]:
 
 def _last_refusal(settings: Settings) -> dict[str, Any] | None:
     try:
-        with settings.refusals.open("rb") as file:
+        with open_regular(settings.refusals) as file:
             file.seek(max(0, file.seek(0, 2) - _TAIL))
             lines = file.read().splitlines()
         return dict(json.loads(lines[-1])) if lines else None

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from urllib.parse import quote
 
-from tallystick.cli.typed import typed
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded, TallystickError
+from tallystick.reports.words import typed
 
 STYLE = """<style>
 .block-container { padding: 1.1rem 2rem 1rem; max-width: 1280px; }

@@ -9,11 +9,10 @@ import streamlit as st
 from dashboards import page
 from dashboards.facts import Facts, read_facts, read_lineage, read_versions
 from dashboards.lineage import lineage_picture
-from tallystick.cli.home import not_verified
-from tallystick.cli.screen import utc
 from tallystick.evidence.report import EXIT_CODES
 from tallystick.home.verification import verify_home
 from tallystick.reports.summary import count, summary, title
+from tallystick.reports.words import not_verified, utc
 from tallystick.settings import Settings
 
 _MOST_NAMED = 3

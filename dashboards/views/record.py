@@ -10,10 +10,9 @@ import streamlit as st
 from dashboards import page
 from dashboards.facts import read_lineage, read_verification
 from dashboards.lineage import lineage_picture
-from tallystick.cli.records import flat
-from tallystick.cli.screen import utc
 from tallystick.reports.record import Record
-from tallystick.reports.summary import short_id, summary
+from tallystick.reports.summary import flat, short_id, summary
+from tallystick.reports.words import utc
 from tallystick.settings import Settings
 
 

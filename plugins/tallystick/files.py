@@ -12,10 +12,13 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
+from typing import Final
 
 from tallystick.errors import CouldNotCheck
 
+_SMALL: Final = 1 << 20
 _HINTS = {
     errno.ENOSPC: "The disk is full. Free some space and try again.",
     errno.EDQUOT: "The disk quota is used up. Free some space and try again.",
@@ -85,7 +88,7 @@ def read_private(path: Path) -> bytes:
     FileNotFoundError where there is none.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             status = os.fstat(file.fileno())
             if status.st_uid != os.geteuid():
                 raise CouldNotCheck(
@@ -94,11 +97,34 @@ def read_private(path: Path) -> bytes:
                 )
             if status.st_mode & 0o077:
                 raise CouldNotCheck(f"{path} can be read by others", hint=f"Close it first: chmod 600 {path}")
-            return file.read()
+            return file.read(_SMALL)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise CouldNotCheck(f"{path} cannot be read: {error.strerror}") from error
+
+
+def read_small(path: Path, most: int = _SMALL) -> bytes:
+    """The bytes of a regular file of at most ``most`` bytes. Raises OSError as `open_regular` does, and for
+    a larger one."""
+    with open_regular(path) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"longer than the {most:,} bytes expected of it", str(path))
+    return data
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """A regular file, opened for reading; links are followed.
+
+    Raises OSError, at once, for a pipe, a device, a directory and what cannot be opened.
+    """
+    # Non-blocking, because opening a pipe would wait for a writer before it could be refused.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 @contextmanager

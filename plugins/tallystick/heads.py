@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
-from tallystick.files import alone, private_directory, write_atomic
+from tallystick.files import alone, private_directory, read_small, write_atomic
 from tallystick.proof.checkpoint import Checkpoint, head_of
 from tallystick.proof.errors import ProofError
 from tallystick.proof.merkle import verify_consistency
@@ -94,7 +94,7 @@ def _parse(note: str) -> Checkpoint:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_small(path).decode()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:

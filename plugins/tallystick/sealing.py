@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tallystick.errors import CouldNotCheck, Missing, NotAsRecorded
-from tallystick.files import private_directory, write_atomic
+from tallystick.files import private_directory, read_small, write_atomic
 from tallystick.fingerprint.keys import TableKey
 from tallystick.store import Store
 
@@ -53,9 +53,15 @@ def forget(store: Store, digests: Digests) -> None:
 
 
 def remembered(store: Store) -> dict[str, str]:
-    """Every sealed digest that `remember` keeps, with the SHA-256 it stands for, not checked."""
+    """Every sealed digest that `remember` keeps, with the SHA-256 it stands for, not checked.
+
+    Raises `CouldNotCheck` for one that cannot be read.
+    """
     places = sorted((store.root / "sealed").glob("[0-9a-f]*"))
-    return {place.name: place.read_text(encoding="ascii", errors="replace") for place in places}
+    try:
+        return {place.name: read_small(place).decode("ascii", "replace") for place in places}
+    except OSError as error:
+        raise CouldNotCheck(f"{error.filename} cannot be read: {error.strerror}") from None
 
 
 def resolve(store: Store, digests: Digests, key: TableKey | None) -> str:
@@ -70,7 +76,7 @@ def resolve(store: Store, digests: Digests, key: TableKey | None) -> str:
     if key is None or not _HEX.fullmatch(sealed):
         raise CouldNotCheck(_ABSENT.format(sealed[:12]), hint=_ONLY_THERE)
     try:
-        sha256 = _place(store, sealed).read_text(encoding="ascii")
+        sha256 = read_small(_place(store, sealed)).decode("ascii")
     except FileNotFoundError:
         raise Missing(_ABSENT.format(sealed[:12]), hint=_ONLY_THERE) from None
     except (OSError, UnicodeDecodeError) as error:

@@ -44,13 +44,14 @@ def open_for_reading(settings: Settings) -> Ledger:
     return EmbeddedLedger(embedded_path(settings), refusals=settings.refusals)
 
 
-def open_workspace(settings: Settings) -> Workspace:
+def open_workspace(settings: Settings, *, writing: bool = True) -> Workspace:
     """Everything the steps work with, signing as ``settings.msp_id`` and ``settings.user``.
 
-    Raises as `open_ledger` does, and `CouldNotCheck` where the user's key is not here.
+    Where nothing is recorded (not ``writing``) the ledger's own key is not needed. Raises as `open_ledger`
+    does, and `InvalidInput` where there is no such user here.
     """
     identity = load_user(settings.msp, settings.msp_id, settings.user)
-    ledger = open_ledger(settings)
+    ledger = open_ledger(settings) if writing else open_for_reading(settings)
     return Workspace(
         settings,
         Store(settings.objects),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tallystick.cli.screen import Screen
 from tallystick.errors import InvalidInput
+from tallystick.files import read_small
 from tallystick.settings import Settings
 
 if TYPE_CHECKING:
@@ -75,12 +76,8 @@ def read_text(path: Path, what: str) -> str:
 def read_bytes(path: Path, what: str, most: int = 1 << 20) -> bytes:
     """A file of at most ``most`` bytes that the user named. Raises `InvalidInput`."""
     try:
-        with path.open("rb") as file:
-            data = file.read(most + 1)
+        return read_small(path, most)
     except OSError as error:
         raise InvalidInput(
             f"{path} cannot be read: {error.strerror}", hint=f"Name the file of a {what}."
         ) from None
-    if len(data) > most:
-        raise InvalidInput(f"{path} is too long for a {what}")
-    return data

@@ -121,7 +121,8 @@ def _reproduce(arguments: argparse.Namespace, settings: Settings, screen: Screen
 
     with open_records(settings, screen) as (_, index):
         record = index.find(arguments.id, ("model", "run"))
-    with wiring.open_workspace(settings) as workspace, screen.busy("training again from the record"):
+    opened = wiring.open_workspace(settings, writing=False)
+    with opened as workspace, screen.busy("training again from the record"):
         again = reproduce(workspace, record.id)
     agrees = {True: "agrees", False: "DIFFERS"}
     screen.line(f"{title(record.id)}: {'reproduced' if again.reproduced else 'NOT reproduced'}")

@@ -12,6 +12,8 @@ from typing import Any, Final
 from tallystick.cli.command import Adder, open_ledger, open_records
 from tallystick.cli.screen import Screen
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
+from tallystick.files import open_regular
+from tallystick.reports.words import not_verified
 from tallystick.settings import Settings
 
 #: What the charter takes as the part of the origin before the slash and the digits.
@@ -220,11 +222,6 @@ def verification_line(verified: dict[str, Any] | None) -> str:
     return f"{outcome} up to block {verified['block']:,}{since}   ({verified['time']}; a note, not proof)"
 
 
-def not_verified(behind: int) -> str:
-    """Of so many blocks since: that they are not verified."""
-    return f"{behind:,} {'block since is' if behind == 1 else 'blocks since are'} NOT verified"
-
-
 def _seen(size: int | None, contradiction: str | None, state_dir: Path) -> str:
     if contradiction:
         return f"NOT this ledger as it stands: {contradiction}"
@@ -235,7 +232,9 @@ def _seen(size: int | None, contradiction: str | None, state_dir: Path) -> str:
 
 def _lines(path: Path) -> int:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return sum(1 for _ in file)
     except FileNotFoundError:
         return 0
+    except OSError as error:
+        raise CouldNotCheck(f"{path} cannot be read: {error.strerror}") from None

@@ -6,7 +6,8 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from tallystick.cli.command import Adder, open_ledger
-from tallystick.cli.screen import Screen, utc
+from tallystick.cli.screen import Screen
+from tallystick.reports.words import utc
 from tallystick.settings import Settings
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli.command import Adder, open_records
 from tallystick.cli.screen import Screen
-from tallystick.cli.typed import typed
 from tallystick.errors import CouldNotCheck, InvalidInput, TallystickError
+from tallystick.reports.words import typed
 from tallystick.settings import Settings
 
 if TYPE_CHECKING:
@@ -358,11 +358,17 @@ def _is_summing_up(event: dict[str, Any]) -> bool:
 
 def _head(settings: Settings) -> dict[str, Any]:
     from tallystick import wiring
-    from tallystick.proof.note import parse_note
+    from tallystick.proof.checkpoint import head_of
+    from tallystick.proof.text import to_base64
 
     ledger = wiring.open_for_reading(settings)
     try:
-        origin, size, root = parse_note(ledger.checkpoint()).text.splitlines()
-        return {"origin": origin, "size": int(size), "root": root, "block": ledger.height - 1}
+        head = head_of(ledger.checkpoint())
+        return {
+            "origin": head.origin,
+            "size": head.size,
+            "root": to_base64(head.root),
+            "block": ledger.height - 1,
+        }
     finally:
         ledger.close()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tallystick.cli.command import Adder, open_ledger, open_records, read_text
 from tallystick.cli.screen import Screen
-from tallystick.cli.typed import typed
 from tallystick.errors import InvalidInput, NotAsRecorded
+from tallystick.reports.words import typed
 from tallystick.settings import Settings
 
 
@@ -87,7 +87,8 @@ def _prove_row(arguments: argparse.Namespace, settings: Settings, screen: Screen
         record, _ = find_checked(ledger, index, arguments.id)
     if record.kind != "dataset":
         raise InvalidInput(f"{title(record.id)} is no dataset", hint="See them: tally log --kind dataset")
-    with wiring.open_workspace(settings) as workspace, screen.busy("reading the table"):
+    opened = wiring.open_workspace(settings, writing=False)
+    with opened as workspace, screen.busy("reading the table"):
         dataset = open_dataset(workspace, Reference(record.id, record.digest))
         proof = prove_row(dataset.table, dataset.key, arguments.row, subject=dataset.policy.privacy.subject)
     if proof.root.hex() != record.body["table"]["root"]:

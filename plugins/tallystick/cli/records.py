@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.cli.command import Adder, open_records
-from tallystick.cli.screen import Screen, utc
-from tallystick.cli.typed import typed
+from tallystick.cli.screen import Screen
 from tallystick.errors import InvalidInput, TallystickError
+from tallystick.reports.words import typed, utc
 from tallystick.settings import Settings
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _log(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> i
 def _show(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
     from tallystick.cli.validations import write_docs
     from tallystick.reports.checked import find_checked
-    from tallystick.reports.summary import short_id, title
+    from tallystick.reports.summary import flat, short_id, title
 
     with open_records(settings, screen) as (ledger, index):
         record, proof = find_checked(ledger, index, arguments.id)
@@ -192,29 +192,6 @@ def _section(screen: Screen, name: str, rows: Sequence[Sequence[str]]) -> None:
     if rows:
         screen.line(name)
         screen.table(rows, indent="  ")
-
-
-def flat(value: Any, path: str = "") -> list[tuple[str, str]]:
-    """A record's body as lines of field and value; references as the title of what they name."""
-    from tallystick.reports.summary import short_id, title
-
-    if isinstance(value, dict):
-        if isinstance(value.get("id"), str) and isinstance(value.get("digest"), dict):
-            return [(path, title(value["id"]))]
-        rows = [row for key, item in value.items() for row in flat(item, f"{path}.{key}" if path else key)]
-    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
-        rows = [row for number, item in enumerate(value, 1) for row in flat(item, f"{path}.{number}")]
-    elif isinstance(value, list):
-        rows = [(path, ", ".join(str(item) for item in value) or "none")]
-    elif isinstance(value, bool):
-        rows = [(path, "yes" if value else "no")]
-    elif isinstance(value, int):
-        rows = [(path, f"{value:,}")]
-    else:
-        rows = [(path, "none" if value is None else short_id(str(value)))]
-    if path or len(rows) <= _MOST_LINES:
-        return rows
-    return [*rows[:_MOST_LINES], ("…", f"{len(rows) - _MOST_LINES:,} more with --json")]
 
 
 def _tree(screen: Screen, name: str, root: str, edges: Sequence[Edge], *, down: bool) -> None:

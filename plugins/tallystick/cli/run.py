@@ -32,8 +32,8 @@ from tallystick.cli import (
 from tallystick.cli.command import Adder, Command
 from tallystick.cli.screen import Screen
 from tallystick.cli.streams import OutputLost
-from tallystick.cli.typed import typed
 from tallystick.errors import InvalidInput, TallystickError
+from tallystick.reports.words import typed
 from tallystick.settings import Settings
 
 INTERNAL: Final = 4

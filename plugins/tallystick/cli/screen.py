@@ -12,11 +12,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from tallystick.cli import streams
-from tallystick.cli.typed import typed
+from tallystick.reports.words import typed
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -176,12 +175,6 @@ def _bar(stream: TextIO, doing: str, total: int | None) -> Iterator[Advance]:
 def safe(text: str) -> str:
     """``text`` with everything but printable characters and colours of ours spelled out."""
     return "".join(character if character.isprintable() else _spelled(character) for character in text)
-
-
-def utc(time_ms: int) -> str:
-    """Milliseconds since the epoch as "2026-11-23 01:10:05 UTC"."""
-    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _spelled(character: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from tallystick.cli.command import Adder, open_records, read_text
 from tallystick.cli.screen import Screen
-from tallystick.cli.typed import typed
+from tallystick.reports.words import typed
 from tallystick.settings import Settings
 
 if TYPE_CHECKING:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from tallystick.errors import InvalidInput
 from tallystick.evidence.judged import HostChain
 from tallystick.evidence.report import CHANGED, UNCHECKED, VERIFIED, Subject
-from tallystick.proof.checkpoint import Checkpoint, parse_checkpoint
+from tallystick.proof.checkpoint import Checkpoint, head_of, parse_checkpoint
 from tallystick.proof.errors import Malformed, ProofError
-from tallystick.proof.note import parse_note
 from tallystick.proof.trust import TrustPolicy
 
 
@@ -116,4 +115,4 @@ def _head(note: str | None) -> Checkpoint | None:
         return None
     if len(line := note.split()) == 3 and "\n" not in note.strip():
         return parse_checkpoint("".join(f"{part}\n" for part in line))
-    return parse_checkpoint(parse_note(note).text)
+    return head_of(note)

@@ -13,7 +13,7 @@ import chaincode
 from chaincode import canonical
 from chaincode.fabric.package import digest_of, manifest
 from tallystick.errors import CouldNotCheck, InvalidInput
-from tallystick.files import private_directory, write_atomic
+from tallystick.files import private_directory, read_small, write_atomic
 
 _NAME: Final = "chaincode"
 _ROOT: Final = Path(chaincode.__file__).parent
@@ -53,7 +53,7 @@ def kept(digest: str, directory: Path | None) -> dict[str, bytes]:
     """
     root = directory / digest / _NAME if directory else None
     try:
-        files = manifest(root) if root is not None and root.is_dir() else {}
+        files = manifest(root, read_small) if root is not None and root.is_dir() else {}
         found = digest_of(files)
     except (OSError, canonical.NotCanonical):
         found = ""

@@ -1,7 +1,7 @@
 """Which rows of a registered table a training used: the root over their ids and leaves.
 
-The tree is proof.sorted_tree's, so that it can be proven later that a row, or a subject, was or was not among
-them. docs/formats/fingerprint.md, "Subsets", is normative.
+The tree is proof.sorted_tree's, which can prove of a row, or a subject, that it was or was not among them; no
+command does yet. docs/formats/fingerprint.md, "Subsets", is normative.
 """
 
 from __future__ import annotations

@@ -7,9 +7,8 @@ from contextlib import closing
 from tallystick import heads, wiring
 from tallystick.errors import CouldNotCheck, NotAsRecorded
 from tallystick.ledger.port import Ledger
-from tallystick.proof.checkpoint import Checkpoint, parse_checkpoint
+from tallystick.proof.checkpoint import Checkpoint, head_of
 from tallystick.proof.errors import ProofError
-from tallystick.proof.note import parse_note
 from tallystick.settings import Settings
 
 
@@ -21,7 +20,7 @@ def contradiction(settings: Settings, ledger: Ledger) -> str:
     seen = last_seen(settings, ledger.origin)
     if seen is None or heads.extends(seen, ledger.consistency_proof):
         return ""
-    now = parse_checkpoint(parse_note(ledger.checkpoint()).text)
+    now = head_of(ledger.checkpoint())
     if now.size < seen.size:
         return f"it has {now.size:,} leaves, and this machine saw {seen.size:,}: records were taken away"
     return f"it does not extend the head of {seen.size:,} leaves that this machine saw: it was rewritten"
@@ -31,7 +30,7 @@ def last_seen(settings: Settings, origin: str) -> Checkpoint | None:
     """The last head of ``origin`` that this machine saw, if any. Raises `CouldNotCheck`."""
     note = heads.last_head(settings.state_dir, origin)
     try:
-        return None if note is None else parse_checkpoint(parse_note(note).text)
+        return None if note is None else head_of(note)
     except ProofError:
         path = heads.head_path(settings.state_dir, origin)
         raise CouldNotCheck(

@@ -10,7 +10,10 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from tallystick.errors import CouldNotCheck, InvalidInput
+from tallystick.files import read_small
 
+#: A revocation list names every certificate that was ever revoked.
+_MOST_BYTES: Final = 16 << 20
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -69,7 +72,7 @@ def load_revocations(pem: bytes, path: Path) -> x509.CertificateRevocationList:
 def read(path: Path) -> bytes:
     """A file that is no secret. Raises `InvalidInput` where it is missing, else `CouldNotCheck`."""
     try:
-        return path.read_bytes()
+        return read_small(path, _MOST_BYTES)
     except FileNotFoundError:
         raise InvalidInput(f"{path} is missing", hint="Make the keys with: tally init") from None
     except OSError as error:

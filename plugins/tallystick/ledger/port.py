@@ -62,14 +62,12 @@ class LoggedTransaction:
 class LoggedBlock:
     """What a block put into the log: its own leaf, then its valid transactions with their records.
 
-    ``hash`` is the header's, in hex; ``invalid`` how many of its transactions were not applied;
-    ``configures`` whether it changes the configuration.
+    ``hash`` is the header's, in hex; ``invalid`` how many of its transactions were not applied.
     """
 
     number: int
     hash: str
     leaf: int
-    configures: bool
     transactions: tuple[LoggedTransaction, ...]
     invalid: int
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from tallystick.reports.record import Record
 
+_MOST_LINES: Final = 60
 _HEX: Final = re.compile(r"\b[0-9a-f]{17,}\b")
 
 
@@ -33,6 +34,27 @@ def title(record_id: str) -> str:
     if kind in ("dataset", "model") and version:
         return f"{name} v{version}"
     return short_id(rest or record_id) if kind == "run" else short_id(record_id)
+
+
+def flat(value: Any, path: str = "") -> list[tuple[str, str]]:
+    """A record's body as lines of field and value; references as the title of what they name."""
+    if isinstance(value, dict):
+        if isinstance(value.get("id"), str) and isinstance(value.get("digest"), dict):
+            return [(path, title(value["id"]))]
+        rows = [row for key, item in value.items() for row in flat(item, f"{path}.{key}" if path else key)]
+    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        rows = [row for number, item in enumerate(value, 1) for row in flat(item, f"{path}.{number}")]
+    elif isinstance(value, list):
+        rows = [(path, ", ".join(str(item) for item in value) or "none")]
+    elif isinstance(value, bool):
+        rows = [(path, "yes" if value else "no")]
+    elif isinstance(value, int):
+        rows = [(path, f"{value:,}")]
+    else:
+        rows = [(path, "none" if value is None else short_id(str(value)))]
+    if path or len(rows) <= _MOST_LINES:
+        return rows
+    return [*rows[:_MOST_LINES], ("…", f"{len(rows) - _MOST_LINES:,} more with --json")]
 
 
 def summary(record: Record) -> str:

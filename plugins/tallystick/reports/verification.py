@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from tallystick import heads
 from tallystick.errors import CouldNotCheck
-from tallystick.files import write_atomic
+from tallystick.files import read_small, write_atomic
 from tallystick.ledger.port import Ledger
 from tallystick.proof.checkpoint import Checkpoint, head_of
 from tallystick.proof.errors import ProofError
@@ -49,7 +49,7 @@ def last_verification(home: Path, ledger: Ledger) -> dict[str, Any] | None:
     A note without a head says that the ledger could not be read to its end, and never that all is well.
     """
     try:
-        note = json.loads((home / _NAME).read_bytes())
+        note = json.loads(read_small(home / _NAME))
         head = _head(note)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from tallystick import sealing
 from tallystick.clients.provenance import Reference, Requests
 from tallystick.errors import CouldNotCheck
-from tallystick.files import private_directory, write_atomic
+from tallystick.files import private_directory, read_small, write_atomic
 from tallystick.steps.errors import CheckFailed
 from tallystick.steps.ingest import Ingested
 from tallystick.steps.opening import open_dataset
@@ -67,7 +67,7 @@ def data_docs(store: Store, result: str) -> Path:
     For people: the record vouches for the result, not for the page. Raises `CouldNotCheck` without one.
     """
     try:
-        digest = _docs_place(store, result).read_text(encoding="ascii")
+        digest = read_small(_docs_place(store, result)).decode("ascii")
     except (OSError, UnicodeDecodeError):
         raise CouldNotCheck(f"there is no page of the validation result {result[:12]}") from None
     return store.path(digest)
@@ -77,7 +77,7 @@ def remove_data_docs(store: Store, result: str) -> bool:
     """Remove the page that `data_docs` finds; whether there was one."""
     place = _docs_place(store, result)
     try:
-        removed = store.delete(place.read_text(encoding="ascii"))
+        removed = store.delete(read_small(place).decode("ascii"))
     except (OSError, UnicodeDecodeError):
         removed = False
     place.unlink(missing_ok=True)

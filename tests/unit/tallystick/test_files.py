@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tallystick.errors import CouldNotCheck
-from tallystick.files import alone, private_directory, read_private, write_atomic
+from tallystick.files import alone, open_regular, private_directory, read_private, read_small, write_atomic
 
 
 def mode(path: Path) -> int:
@@ -117,3 +117,25 @@ def test_a_read_only_file_system_is_said_as_such(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(Path, "unlink", read_only)
     with pytest.raises(CouldNotCheck, match="Read-only file system"):
         write_atomic(tmp_path / "file", b"bytes")
+
+
+def test_a_small_file_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    (tmp_path / "link").symlink_to(path)
+    assert read_small(path, 5) == read_small(tmp_path / "link", 5) == b"12345"
+    with pytest.raises(OSError, match="longer than the 4 bytes"):
+        read_small(path, 4)
+    with pytest.raises(FileNotFoundError):
+        read_small(tmp_path / "none")
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    for path in (pipe, tmp_path, Path(os.devnull)):
+        for read in (read_small, open_regular):
+            with pytest.raises(OSError, match="not a regular file"):
+                read(path)
+    with pytest.raises(CouldNotCheck, match="cannot be read: not a regular file"):
+        read_private(pipe)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
-from tallystick.heads import last_head, remember_head
+from tallystick.heads import head_path, last_head, remember_head
 from tallystick.proof.checkpoint import Checkpoint
 from tallystick.proof.merkle import Frontier, consistency_proof, leaf_hash
 from tallystick.proof.note import sign_note
@@ -92,5 +93,13 @@ def test_a_memory_that_cannot_be_read_is_said(tmp_path):
     remember_head(tmp_path, note(3))
     (kept,) = (tmp_path / "heads").glob("*.note")
     kept.write_bytes(b"\xff\xfe")
+    with pytest.raises(CouldNotCheck, match="cannot be read"):
+        last_head(tmp_path, ORIGIN)
+
+
+def test_a_memory_that_is_a_pipe_is_not_waited_for(tmp_path):
+    path = head_path(tmp_path, ORIGIN)
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
     with pytest.raises(CouldNotCheck, match="cannot be read"):
         last_head(tmp_path, ORIGIN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,14 @@ def test_what_is_erased_cannot_be_checked(store: Store, with_key: bool) -> None:
         sealing.forget(store, digests)
     with pytest.raises(CouldNotCheck, match="erased or not here"):
         sealing.resolve(store, digests, key() if with_key else None)
+
+
+def test_a_memory_that_is_a_pipe_is_not_waited_for(store: Store) -> None:
+    digests = sealing.seal(key(), SHA)
+    place = store.root / "sealed" / digests["hmac-sha256"]
+    place.parent.mkdir(parents=True)
+    os.mkfifo(place)
+    with pytest.raises(CouldNotCheck, match="cannot be read"):
+        sealing.resolve(store, digests, key())
+    with pytest.raises(CouldNotCheck, match="not a regular file"):
+        sealing.remembered(store)

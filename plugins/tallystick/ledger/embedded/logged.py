@@ -31,7 +31,6 @@ def logged_block(block: Block, first_leaf: int, membership: Membership) -> Logge
         block.header.number,
         block.header.digest,
         first_leaf,
-        block.config is not None,
         tuple(transactions),
         len(block.envelopes) - len(transactions),
     )

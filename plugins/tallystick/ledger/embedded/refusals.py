@@ -72,7 +72,8 @@ class RefusalLog:
             }
         )
         try:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = os.open(self._path, flags, 0o600)
             try:
                 os.write(descriptor, line.encode() + b"\n")
             finally:

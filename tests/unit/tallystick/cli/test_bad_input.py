@@ -342,3 +342,28 @@ def test_a_next_command_quotes_the_files_it_names(
     (directory / "my data.csv").write_text("age,cost\n40,10.5\n41,11.0\n")
     assert main(["policy", "new", "--data", "my data.csv"]) == 0
     assert "run --data 'my data.csv' --policy 'my data.yaml'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["verify", "--since", "pipe"],
+        ["verify", "--trust", "pipe"],
+        ["check-proof", "pipe", "--trust", "pipe"],
+    ],
+    ids=lambda argv: " ".join(argv),
+)
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(
+    home: Settings, directory: Path, capsys: pytest.CaptureFixture[str], argv: list[str]
+) -> None:
+    os.mkfifo(directory / "pipe")
+    check(capsys, argv, 2, "regular file")
+
+
+def test_a_pipe_in_the_home_is_not_waited_for(home: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status"]) == 0
+    os.mkfifo(home.home / "verification.json")
+    assert main(["status"]) == 0
+    certificates = next(home.msp.glob("*/cacerts/*.pem")).parent
+    os.mkfifo(certificates.with_name("crls") / "pipe.pem")
+    check(capsys, ["renew", "pipeline"], 3, "not a regular file")

@@ -194,6 +194,16 @@ def test_reading_needs_no_key_of_the_log(argv: list[str], home: Settings) -> Non
     assert main(argv) == 0
 
 
+@pytest.mark.parametrize("argv", [["prove-row", "people", "0"], ["reproduce", "risk"]], ids=" ".join)
+def test_nor_does_reading_what_was_kept(
+    argv: list[str], home: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """This home has records alone: what is missed is a dataset's own, not the log's key."""
+    home.log_key.chmod(0o644)
+    assert main(argv) != 0
+    assert "log.pem" not in capsys.readouterr().err
+
+
 def test_activate_records_nothing_where_the_package_is_in_force(capsys: pytest.CaptureFixture[str]) -> None:
     assert not answer(capsys, "activate")["recorded"]
     assert answer(capsys, "status")["blocks"] == 9

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tallystick.cli import main
-from tallystick.cli.typed import typed
+from tallystick.reports.words import typed
 from tallystick.settings import Settings
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support import forgery, ledgers
-from support.cases import bad
+from support.cases import Case, bad
 
 import chaincode
 from tallystick.errors import NotAsRecorded
@@ -347,3 +347,25 @@ def test_what_no_table_holds_is_not_the_ledger(case):
     with case.path.open("ab") as file:
         file.write(b"x" * 10_000)
     assert case.verify().verified
+
+
+@pytest.mark.parametrize(("origin", "verified"), [(None, True), ("tallystick.example/other/0123456789abcdef", False)])
+def test_the_charter_is_of_this_ledger(tmp_path, origin, verified):
+    """The contract does not know where it runs, so a charter made for another ledger is adopted."""
+    host = ledgers.make_host(tmp_path, adopt=False)
+    charter = {
+        "origin": origin or host.ledger.origin,
+        "parties": ledgers.PARTIES,
+        "independent": "regulator",
+        "grants": {"pipeline": [{"party": "operator", "role": "pipeline"}]},
+        "skew_ms": 300_000,
+        "log_format": "tallystick-log-v1",
+    }
+    host.ledger.submit(host.user("operator", "admin"), Call("charter", "adopt", charter))
+    case = Case(tmp_path, host.ledger.origin, ledgers.vkey(host.ledger), "", 0, 0)
+    host.ledger.close()
+    report = case.verify()
+    assert report.verified is verified
+    if not verified:
+        (found,) = bad(report)
+        assert (found.kind, found.id, found.detail) == ("block", "1", "the charter is that of another ledger")

@@ -1,4 +1,4 @@
-"""Commands as they must be typed from where the user stands: `tally` alone where the shell would find it."""
+"""Words that the terminal and the dashboard share: commands as typed from here, and times."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -30,3 +31,14 @@ def _program(name: str) -> str:
     except (OSError, ValueError):  # the working directory is gone, or elsewhere
         shown = path
     return shlex.quote(str(shown) if len(shown.parts) > 1 else f"./{shown}")
+
+
+def utc(time_ms: int) -> str:
+    """Milliseconds since the epoch as "2026-11-23 01:10:05 UTC"."""
+    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def not_verified(behind: int) -> str:
+    """Of so many blocks since: that they are not verified."""
+    return f"{behind:,} {'block since is' if behind == 1 else 'blocks since are'} NOT verified"
