@@ -11,6 +11,7 @@ import json
 import sys
 import tempfile
 import zipfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,13 @@ def colluding(vectors: Vectors, version: str) -> None:
     metadata = kv.KVMetadataWrite(
         key="charter/forged", entries=[kv.KVMetadataEntry(name="VALIDATION_PARAMETER", value=b"")]
     )
+    private = rwset_pb2.CollectionHashedReadWriteSet(
+        collection_name="_implicit_org_OperatorMSP",
+        hashed_rwset=kv.HashedRWSet(hashed_reads=[kv.KVReadHash(key_hash=bytes(32))]).SerializeToString(),
+    )
+    law = {"namespaces/fields/another/Remark": b"1"}
+    early = Forger(vectors.live, user="admin")
+    early.signer = not_yet_valid(vectors.live)
     cases: dict[str, Any] = {
         "other package": client.forged(own, version="f" * 64),
         "refused": client.forged(own, version=version, status=400),
@@ -227,11 +235,27 @@ def colluding(vectors: Vectors, version: str) -> None:
         "spaces in the records": client.forged(own, version=version, event=("records", b'[ {"a":1}]')),
         "other event": client.forged(own, version=version, event=("other", b'[{"a":1}]')),
         "no transaction": client.forged(own, version=version, name="charter"),
+        "not yet valid": early.forged(own, version=version),
+        "another chaincode's state": client.forged({**own, "_lifecycle": sets(law)}, version=version),
+        "private data": client.forged(
+            {space: rwset_pb2.NsReadWriteSet(namespace=space, collection_hashed_rwset=[private])},
+            version=version,
+        ),
         "key policy": client.forged({space: sets(metadata_writes=[metadata])}, version=version),
     }
     for name, envelope in cases.items():
         client.send(envelope)
         vectors.note(f"colluding: {name}")
+
+
+def not_yet_valid(live: Live) -> Signer:
+    """A client of the operator's from tomorrow on: Fabric lets it write today."""
+    authority = Authority.load(live.layout.organisations / "OperatorMSP")
+    with tempfile.TemporaryDirectory() as directory:
+        member = Path(directory) / "client"
+        tomorrow = datetime.now(UTC) + timedelta(days=1)
+        authority.issue("early", ("pipeline",), not_before=tomorrow).save(member)
+        return Signer("OperatorMSP", member)
 
 
 def revoked(vectors: Vectors, version: str) -> None:

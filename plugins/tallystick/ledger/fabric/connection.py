@@ -83,6 +83,11 @@ class Connection:
         self.gateway = gateway_pb2_grpc.GatewayStub(self._channel)
         self.deliver = events_pb2_grpc.DeliverStub(self._channel)
 
+    def pass_over(self, seconds: float, *uses: str) -> None:
+        """Let others be asked first for a while."""
+        for use in uses:
+            self.away[use] = time.monotonic() + seconds
+
     def close(self) -> None:
         """End every call that is under way."""
         self._channel.close()
@@ -134,10 +139,10 @@ class Connections:
                 failure = failed(kind, error, peer=peer.address, transaction_id=transaction_id)
                 failure.__cause__ = error
             if failure.code == _LATE:
-                peer.away[use] = time.monotonic() + _HUNG
+                peer.pass_over(_HUNG, use)
             if not elsewhere(failure):
                 raise failure
-            peer.away[use] = time.monotonic() + _AWAY
+            peer.pass_over(_AWAY, _ANSWER, _WAIT)
             failures.append(failure)
         raise _together(failures)
 
@@ -167,12 +172,12 @@ class Connections:
                     call.cancel()
                 if failure.code == _LATE:
                     if not heard:
-                        peer.away[_WAIT] = time.monotonic() + _HUNG
+                        peer.pass_over(_HUNG, _WAIT)
                     return
                 failures.append(failure)
                 if not passing(failure):
                     raise failure
-                peer.away[_WAIT] = time.monotonic() + _AWAY
+                peer.pass_over(_AWAY, _ANSWER, _WAIT)
             if time.monotonic() + pause >= ends:
                 raise _together(failures)
             time.sleep(pause)

@@ -35,6 +35,16 @@ _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 #: Endorsers that differ this often are not just a block apart.
 _MISMATCHES: Final = 7
+#: With these a submission was refused; with any other it may have reached the orderers all the same.
+_REFUSED: Final = (
+    "ABORTED",
+    "FAILED_PRECONDITION",
+    "INVALID_ARGUMENT",
+    "NOT_FOUND",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "UNIMPLEMENTED",
+)
 _CHANCE: Final = random.SystemRandom()
 _HINTS: Final = {
     "MVCC_READ_CONFLICT": "Other transactions keep changing what this one reads: send fewer at once.",
@@ -127,13 +137,17 @@ class Gateway:
             channel_id=self.channel,
             prepared_transaction=common_pb2.Envelope.FromString(endorsed.envelope),
         )
-        self.connections.call(
-            "Submit",
-            request,
-            SubmitError,
-            seconds=self.deadlines.submit if seconds is None else seconds,
-            transaction_id=endorsed.transaction_id,
-        )
+        try:
+            self.connections.call(
+                "Submit",
+                request,
+                SubmitError,
+                seconds=self.deadlines.submit if seconds is None else seconds,
+                transaction_id=endorsed.transaction_id,
+            )
+        except SubmitError as error:
+            error.outcome_unknown = error.code not in _REFUSED
+            raise
 
     def block_of(self, transaction_id: str, *, seconds: float | None = None) -> int:
         """The number of the block in which the transaction counts; waits for it.
@@ -165,7 +179,7 @@ class Gateway:
                 self.send(endorsed, seconds=min(self.deadlines.submit, ends - began))
             except SubmitError as error:
                 if not (passing(error) or error.code == "DEADLINE_EXCEEDED"):
-                    error.outcome_unknown = sent
+                    error.outcome_unknown |= sent
                     raise
                 # It may have gone through all the same: the pause before the next attempt is spent asking.
                 failure, wait = error, pause

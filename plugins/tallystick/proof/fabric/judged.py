@@ -161,12 +161,12 @@ def _records(event: tuple[str, bytes] | None) -> tuple[bytes, ...]:
     name, payload = event
     try:
         records = json.loads(payload)
-        spelled = canonical(records)
+        spelled = [canonical(each) for each in records] if isinstance(records, list) else []
     except (ValueError, RecursionError):
         raise Malformed("its event holds no records") from None
-    if name != RECORDS or not isinstance(records, list) or not records or spelled != payload:
+    if name != RECORDS or not spelled or b"[" + b",".join(spelled) + b"]" != payload:
         raise Malformed("its event is not one of canonical records")
-    return tuple(canonical(record) for record in records)
+    return tuple(spelled)
 
 
 def _judge(endorsed: Endorsed, chaincode: str, package: str, ours: bool) -> None:

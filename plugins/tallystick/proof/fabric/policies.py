@@ -123,7 +123,10 @@ def _is(members: Members, identity: Identity, principal: Message) -> bool:
         role = Message(value, "principal")
         return members.has_role(identity, role.text(1), role.int32(2))
     if kind == _IDENTITY:
-        named = members.examine(value)
+        try:
+            named = members.examine(value)
+        except (Malformed, NotProven):
+            return False
         return named.name == identity.name and not identity.problem
     raise Malformed("signature policy: a principal that is neither a role nor an identity")
 

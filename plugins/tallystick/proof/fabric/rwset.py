@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
 
 from tallystick.proof.errors import Malformed
 from tallystick.proof.protobuf import Message
+
+_HASH_OF_NOTHING: Final = sha256().digest()
 
 
 class Version(NamedTuple):
@@ -100,13 +103,17 @@ def _collection(message: Message) -> HashedCollection:
     return HashedCollection(
         message.text(1),
         tuple((each.blob(1), _version(each, 2)) for each in hashed.messages(1)),
-        tuple((each.blob(1), bool(each.number(2))) for each in hashed.messages(2)),
+        tuple((each.blob(1), _deletes(each.number(2), each.blob(3))) for each in hashed.messages(2)),
         hashed.has(3),
     )
 
 
 def _written(deletes: int, value: bytes) -> bytes | None:
     return value if value and not deletes else None
+
+
+def _deletes(flag: int, value_hash: bytes) -> bool:
+    return bool(flag) or value_hash in (b"", _HASH_OF_NOTHING)
 
 
 def _read(message: Message) -> tuple[str, Version | None]:

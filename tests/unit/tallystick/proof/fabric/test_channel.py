@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from fabric_protos.common import common_pb2
@@ -13,8 +14,10 @@ from support.fabric_blocks import LOG, Stored, altered, stored
 from tallystick.proof.errors import NotProven, ProofError
 from tallystick.proof.fabric.blocks import parse_block
 from tallystick.proof.fabric.channel import Channel
+from tallystick.proof.fabric.configuration import Configuration
 from tallystick.proof.fabric.endorsements import definition_of
 from tallystick.proof.fabric.judged import judge_content
+from tallystick.proof.fabric.signatures import judge_signatures, quorum
 from tallystick.proof.fabric.validity import CODES, judge_transactions
 from tallystick.proof.membership import Member
 
@@ -248,6 +251,28 @@ def test_fewer_orderers_than_a_quorum_are_named_and_none_counts_twice() -> None:
     assert network.channel_before("charter").judge(network["charter"]).signers == 3
 
 
+def test_a_quorum_is_asked_for_whatever_the_channels_policy_says() -> None:
+    assert {n: quorum(n) for n in (1, 4, 7, 10)} == {1: 1, 4: 3, 7: 5, 10: 7}
+    network = stored("bft")
+    channel = network.channel_before("charter")
+    block = parse_block(network["charter"])
+    metadata = common_pb2.Metadata.FromString(block.signatures)
+    with patch.object(Configuration, "satisfied", lambda *_: True):
+        judge_signatures(block.header, metadata.SerializeToString(), channel.rules, 0)
+        del metadata.signatures[2:]
+        with pytest.raises(NotProven, match="fewer orderers than a quorum"):
+            judge_signatures(block.header, metadata.SerializeToString(), channel.rules, 0)
+
+
+def test_orderers_that_hold_to_another_configuration_are_named() -> None:
+    network = stored("raft")
+    channel = network.channel_before("after revocation")
+    block = parse_block(network["after revocation"])
+    assert judge_signatures(block.header, block.signatures, channel.rules, channel.config_block) == 1
+    with pytest.raises(NotProven, match="another configuration than the one in force"):
+        judge_signatures(block.header, block.signatures, channel.rules, 0)
+
+
 def test_a_chain_has_no_gap_no_repetition_and_no_stranger() -> None:
     network, other = stored("raft"), stored("bft")
     with pytest.raises(NotProven, match=r"is block \d+ and stands where"):
@@ -292,6 +317,9 @@ def test_two_envelopes_are_not_read_as_one() -> None:
         ("spaces in the records", "not one of canonical records"),
         ("other event", "not one of canonical records"),
         ("no transaction", "by a name that is none"),
+        ("not yet valid", "not yet valid at that time"),
+        ("another chaincode's state", "writes another chaincode's state"),
+        ("private data", "uses private data"),
         ("key policy", "a policy for a single key"),
     ],
 )
