@@ -154,7 +154,8 @@ def sets_gone_through(source: ast.Module) -> list[int]:
 
 
 def test_no_contract_goes_through_a_set() -> None:
-    reached = {name: sets_gone_through(tree(name)) for name in python_files("chaincode/")}
+    law = [name for name in python_files("chaincode/") if not name.startswith("chaincode/fabric/")]
+    reached = {name: sets_gone_through(tree(name)) for name in law}
     assert {name: lines for name, lines in reached.items() if lines} == {}
 
 

@@ -18,7 +18,7 @@ from tallystick.files import cannot_write, sync_directory
 from tallystick.identity import Identity
 from tallystick.ledger.embedded import appender, database
 from tallystick.ledger.embedded.ledger import EmbeddedLedger, system_clock
-from tallystick.ledger.embedded.refusals import HINTS
+from tallystick.ledger.requests import HINTS
 from tallystick.proof.block import GENESIS_PREVIOUS, Config, canonical, judge_config, origin_of, parse_config
 from tallystick.proof.errors import ProofError
 from tallystick.proof.leaves import block_leaf

@@ -25,8 +25,9 @@ from tallystick.ledger.embedded.groups import GroupCommit
 from tallystick.ledger.embedded.pending import PendingState, RecentState
 from tallystick.ledger.embedded.proposals import SignedProposal, propose
 from tallystick.ledger.embedded.reader import Reader, Rules
-from tallystick.ledger.embedded.refusals import HINTS, RefusalLog, certified_as, refusal_of
+from tallystick.ledger.embedded.refusals import RefusalLog, certified_as, refusal_of
 from tallystick.ledger.port import Call, Receipt
+from tallystick.ledger.requests import HINTS
 from tallystick.proof.block import Config
 from tallystick.proof.errors import ProofError
 from tallystick.proof.membership import Member

@@ -8,12 +8,12 @@ import secrets
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from chaincode import canonical, host_limits
+from chaincode import canonical
 from chaincode.context import Caller
-from tallystick.errors import InvalidInput
 from tallystick.execution import simulate
 from tallystick.identity import Identity
 from tallystick.ledger.port import Call
+from tallystick.ledger.requests import encode_request
 from tallystick.proof import block
 from tallystick.proof.membership import Member
 
@@ -54,15 +54,7 @@ def propose(identity: Identity, origin: str, call: Call, time_ms: int) -> Signed
     """Sign ``call`` for the ledger ``origin``. Raises `InvalidInput` for a request with no canonical form."""
     creator = identity.serialised
     nonce = secrets.token_bytes(24)
-    try:
-        request = canonical.encode(call.request)
-    except canonical.NotCanonical as error:
-        raise InvalidInput(f"{call.contract}.{call.transaction}: {error}") from None
-    if len(request) > host_limits.MAX_REQUEST:
-        raise InvalidInput(
-            f"{call.contract}.{call.transaction}: a request of more than {host_limits.MAX_REQUEST:,} bytes",
-            hint="Split the batch.",
-        )
+    request = encode_request(call)
     data = _encode(
         call.contract, _creator_digest(creator), nonce.hex(), origin, request, time_ms, call.transaction
     )

@@ -1,38 +1,18 @@
-"""What the host refuses: why, what to do about it, and its own log of it, never the payload."""
+"""What the host refuses: why, and its own log of it, never the payload."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
 
 from chaincode.errors import Refusal
 from tallystick.files import cannot_write
 from tallystick.ledger.embedded.proposals import SignedProposal
 from tallystick.proof.errors import ProofError
 from tallystick.proof.membership import Membership, NotInForce
-
-#: What to do about each code of the host's own. docs/cli.md lists them; contracts' codes are not here.
-HINTS: Final[Mapping[str, str]] = {
-    "NOT_A_MEMBER": "Sign with a certificate of an organisation of this ledger:"
-    " set TALLYSTICK_HOME, TALLYSTICK_MSP and TALLYSTICK_USER to where it is. A new one: tally enrol USER",
-    "EXPIRED": "Give the user a new key and certificate: tally renew USER",
-    "NOT_YET_VALID": "Compare this machine's clock with that of the machine that issued the certificate.",
-    "REVOKED": "Its organisation took it out of force."
-    " If the user is to write again, with a new key: tally renew USER",
-    "OTHER_LEDGER": "It was signed for another ledger. Sign it anew for this one (tally status names it).",
-    "CLOCK_SKEW": "Set the clocks of both machines, then submit the same request again.",
-    "DUPLICATE_TRANSACTION": "It is recorded already: tally log",
-    "ENDORSEMENT_DIFFERS": "It was not endorsed here, or changed since. Submit the request anew.",
-    "PACKAGE_NOT_ACTIVE": "An administrator records the change with: tally activate",
-    "CONTRACT_FAULT": "This is a fault of the contract: report it. Nothing was recorded.",
-    "MVCC_READ_CONFLICT": "What it had read was changed meanwhile. Read again and submit anew.",
-    "PHANTOM_READ_CONFLICT": "What it had listed was changed meanwhile. Read again and submit anew.",
-}
 
 
 def refusal_of(error: ProofError) -> Refusal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from tallystick.proof.block import origin_of
@@ -15,13 +16,26 @@ from tallystick.proof.fabric.leaves import leaves_of
 from tallystick.proof.fabric.signatures import judge_signatures
 from tallystick.proof.fabric.state import State
 from tallystick.proof.fabric.validity import Found, judge_flags, judge_transactions
-from tallystick.proof.merkle import HASH_SIZE, Frontier, leaf_hash
+from tallystick.proof.merkle import HASH_SIZE, Frontier, leaf_hash, stored_count
 
 CHAINCODE: Final = "tallystick"
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a walk stands: what `Channel` needs beside its state to go on from there another time."""
+
+    height: int
+    digest: str
+    origin: str
+    config_block: int
+    configuration: bytes
+    channel: str
+    frontier: bytes
+
+
 class Channel:
-    """Walks a channel's blocks once, from block 0. After an error it is of no more use.
+    """Walks a channel's blocks once, from block 0 or on from a position. After an error it is of no more use.
 
     ``height`` is how many blocks it has judged, ``digest`` the last one's hash in hex, ``frontier`` the
     log over them, ``origin`` the log's name.
@@ -42,6 +56,36 @@ class Channel:
         self._state = state or State()
         self._rules: Configuration | None = None
         self._stored = 0
+
+    @classmethod
+    def resume(cls, name: str, chaincode: str, position: Position, state: State) -> Channel:
+        """The walk that stood at ``position`` with ``state``. Raises `Malformed` for one that is none."""
+        channel = cls(name, chaincode, state=state)
+        channel.origin, channel.height, channel.digest = position.origin, position.height, position.digest
+        channel.frontier = Frontier.from_bytes(position.frontier)
+        channel.config_block = position.config_block
+        channel._rules = Configuration(position.configuration, position.channel)
+        channel._stored = stored_count(channel.frontier.size)
+        return channel
+
+    @property
+    def position(self) -> Position:
+        """Where the walk stands. Raises `Malformed` before block 0."""
+        return Position(
+            self.height,
+            self.digest,
+            self.origin,
+            self.config_block,
+            self.rules.encoded,
+            self.rules.channel,
+            self.frontier.to_bytes(),
+        )
+
+    @property
+    def package(self) -> str:
+        """The package of the contracts in force for the next block, empty before there is one."""
+        definition = definition_of(self._chaincode, self._state)
+        return definition.version if definition else ""
 
     @property
     def rules(self) -> Configuration:
@@ -66,8 +110,7 @@ class Channel:
             last = header.number if payload else self.config_block
             signers = judge_signatures(header, block.signatures, self.rules, last)
             configured = self._follow(block, payload) if payload else None
-        definition = definition_of(self._chaincode, self._state)
-        package = definition.version if definition else ""
+        package = self.package
         found = [] if configured else self._found(block)
         transactions = self._transactions(found, package)
         leaves = leaves_of(header, self._rules if configured else None, found, transactions)
@@ -97,7 +140,7 @@ class Channel:
         self._rules = updates.first(payload.data, payload.channel)
         self.origin = origin_of(self._name, digest)
         self._state.add_id(payload.transaction_id or payload.computed_id)
-        return Configured(self._rules.sequence, self._rules.digest, payload.time, ())
+        return Configured(self._rules.sequence, self._rules.digest, payload.time, (), None)
 
     def _follow(self, block: Block, payload: Payload) -> Configured:
         now, envelope = self.rules, parse_envelope(block.envelopes[0])
@@ -107,12 +150,17 @@ class Channel:
             judge_creator(envelope, payload, now)
         except Invalid as invalid:
             raise NotProven(f"the configuration's envelope does not count: {invalid.code}") from None
+        author = updates.author(payload.data, now)
         self._rules = updates.following(payload.data, now)
         self.config_block = block.header.number
         self._state.add_id(payload.transaction_id or payload.computed_id)
         judge_flags([Found("VALID", block.envelopes[0])], block.flags)
         return Configured(
-            self._rules.sequence, self._rules.digest, payload.time, updates.changes(now, self._rules)
+            self._rules.sequence,
+            self._rules.digest,
+            payload.time,
+            updates.changes(now, self._rules),
+            author,
         )
 
     def _found(self, block: Block) -> list[Found]:

@@ -79,6 +79,10 @@ class Configuration:
                 return name
         return None
 
+    def organisations(self) -> list[Organisation]:
+        """The application's member organisations, by their MSPs' ids."""
+        return sorted((Organisation(each) for each in self._msps(self.application)), key=lambda o: o.msp_id)
+
     def has_policy(self, path: Sequence[str]) -> bool:
         """Whether there is a policy at this path below the channel's group."""
         return policies.find(self.policies, path) is not None

@@ -95,6 +95,8 @@ class Organisation:
         if crypto.text(1) not in ("", "SHA2") or crypto.text(2) not in ("", "SHA256"):
             raise Malformed(f"{self.msp_id}: another hash than SHA-256")
         roots = [_certificate(pem) for pem in config.blobs(2)]
+        #: SHA-256 of the root certificates, in hex.
+        self.roots = tuple(sorted(root.fingerprint(hashes.SHA256()).hex() for root in roots))
         self._roots = {root.tbs_certificate_bytes for root in roots}
         self._authorities = [*roots, *(_certificate(pem) for pem in config.blobs(3))]
         if not roots or not all(_is_authority(authority) for authority in self._authorities):
@@ -108,6 +110,11 @@ class Organisation:
         named = {CLIENT: 2, PEER: 3, ADMIN: 4, ORDERER: 5}
         self._nodes = {role: _unit(nodes.message(at)) for role, at in named.items() if nodes.has(at)}
         self._enforced = bool(nodes.number(1)) and bool(self._nodes)
+
+    @property
+    def revoked(self) -> tuple[str, ...]:
+        """The serial numbers of what its authorities have revoked, in hex."""
+        return tuple(sorted({f"{serial:x}" for _, serial in self._revoked}))
 
     def examine(self, pem: bytes) -> Identity:
         """The identity of a certificate that claims to be of this MSP. Raises `Malformed` for no identity."""

@@ -27,7 +27,8 @@ _OK: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What was called, and as whom. ``claimed_time`` is in milliseconds since the epoch.
+    """What was called, and as whom. ``claimed_time`` is in milliseconds since the epoch; ``nonce`` makes
+    the salts of the leaves (`proof.leaves.salt`).
 
     Of a chaincode that is not ours ``contract`` is its name; its transaction and request are not read.
     """
@@ -38,6 +39,7 @@ class Call:
     caller: Member
     transaction_id: str
     claimed_time: int
+    nonce: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +75,15 @@ class JudgedTransaction:
 class Configured:
     """What a block changed of the rules: the paths in the channel's configuration; none in block 0.
 
-    ``digest`` is of the configuration, ``time`` the claim of who ordered it, in ms since the epoch.
+    ``digest`` is of the configuration, ``time`` the claim of who ordered it, in ms since the epoch;
+    ``by`` is who asked for it, None for block 0, which nobody signs.
     """
 
     sequence: int
     digest: str
     time: int
     changed: tuple[str, ...]
+    by: Member | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,9 @@ def _call(found: Found, creator: Identity, endorsed: Endorsed, ours: bool) -> Ca
     if ours:
         contract, transaction, request = _arguments(endorsed)
         creator.judge_window(payload.time)
-    return Call(contract, transaction, request, creator.member(), payload.transaction_id, payload.time)
+    return Call(
+        contract, transaction, request, creator.member(), payload.transaction_id, payload.time, payload.nonce
+    )
 
 
 def _arguments(endorsed: Endorsed) -> tuple[str, str, bytes]:

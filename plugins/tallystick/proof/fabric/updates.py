@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from tallystick.proof.errors import Malformed, NotProven
+from tallystick.proof.errors import Malformed, NotProven, ProofError
 from tallystick.proof.fabric import policies
 from tallystick.proof.fabric.blocks import parse_payload
 from tallystick.proof.fabric.configuration import (
@@ -22,6 +22,7 @@ from tallystick.proof.fabric.configuration import (
     policy_path,
 )
 from tallystick.proof.fabric.identities import Identity
+from tallystick.proof.membership import Member
 from tallystick.proof.protobuf import Message
 
 CONFIG_UPDATE: Final = 2
@@ -49,6 +50,19 @@ def following(envelope: bytes, now: Configuration) -> Configuration:
     if _rebuilt(updated, (ROOT,)) != new.root:
         raise NotProven("the configuration is not what its update gives")
     return new
+
+
+def author(envelope: bytes, now: Configuration) -> Member | None:
+    """Who sent the update of a ConfigEnvelope in, as ``now`` knows members; None where that is not proven.
+
+    What the update may do is decided by the signatures in it, never by this one.
+    """
+    update = Message(envelope, "configuration envelope").message(2)
+    try:
+        creator = parse_payload(update.blob(1)).creator
+        return now.members.verified(creator, update.blob(2), update.blob(1)).member()
+    except ProofError:
+        return None
 
 
 def changes(before: Configuration, after: Configuration) -> tuple[str, ...]:

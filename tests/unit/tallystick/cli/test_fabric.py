@@ -28,9 +28,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["down"], 3, "tally fabric up\n"),
         (["logs"], 3, "tally fabric up\n"),
         (["logs", "--lines", "0"], 2, "Use 1 or more."),
-        (["up", "--orderers", "solo"], 2, "usage: tally fabric up"),
-        (["up", "--port", "seventeen"], 2, "usage: tally fabric up"),
-        ([], 2, "usage: tally fabric"),
+        (["up", "--orderers", "solo"], 2, "tally fabric up [-h]"),
+        (["up", "--port", "seventeen"], 2, "tally fabric up [-h]"),
+        ([], 2, "tally fabric [-h]"),
     ],
 )
 def test_what_is_missing_is_said_with_what_to_do(

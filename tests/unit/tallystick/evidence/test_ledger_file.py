@@ -349,7 +349,9 @@ def test_what_no_table_holds_is_not_the_ledger(case):
     assert case.verify().verified
 
 
-@pytest.mark.parametrize(("origin", "verified"), [(None, True), ("tallystick.example/other/0123456789abcdef", False)])
+@pytest.mark.parametrize(
+    ("origin", "verified"), [(None, True), ("tallystick.example/other/0123456789abcdef", False)]
+)
 def test_the_charter_is_of_this_ledger(tmp_path, origin, verified):
     """The contract does not know where it runs, so a charter made for another ledger is adopted."""
     host = ledgers.make_host(tmp_path, adopt=False)

@@ -12,8 +12,9 @@ from support.ledgers import make_host, open_embedded
 
 import tallystick
 from tallystick.errors import Refused
-from tallystick.ledger.embedded.refusals import HINTS, RefusalLog
+from tallystick.ledger.embedded.refusals import RefusalLog
 from tallystick.ledger.port import Call
+from tallystick.ledger.requests import HINTS
 from tallystick.proof.block import VERDICTS
 
 _HOST = Path(tallystick.__file__).parent

@@ -1,0 +1,244 @@
+"""The log of a channel: follows its blocks, judges each, and reads what came of them.
+
+Whoever asks for the log brings it up to the peer's height first; processes take turns. A block that is
+not as it must be stops the log there, for good: nothing after it can be judged.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Final
+
+from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
+from tallystick.files import alone, private_directory
+from tallystick.ledger.channel import logged
+from tallystick.ledger.channel.derived import (
+    Derived,
+    StoredState,
+    load_position,
+    store_position,
+    stored_hash,
+)
+from tallystick.ledger.channel.failures import translated
+from tallystick.ledger.fabric import Gateway, GatewayError, blocks, height
+from tallystick.ledger.port import Configuration, LoggedBlock
+from tallystick.proof import merkle
+from tallystick.proof.block import origin_of
+from tallystick.proof.checkpoint import Checkpoint
+from tallystick.proof.errors import Malformed, ProofError
+from tallystick.proof.fabric.blocks import parse_block
+from tallystick.proof.fabric.channel import Channel, Position
+from tallystick.proof.fabric.judged import JudgedBlock
+from tallystick.proof.merkle import Frontier
+
+#: How long a peer may take to tell its height, and to hand out the next block.
+_HEIGHT_SECONDS: Final = 10.0
+_BLOCKS_SECONDS: Final = 600.0
+_PAGE: Final = 64
+
+
+class ChannelLog:
+    """The log as one member derives it. Safe for threads and processes."""
+
+    def __init__(self, gateway: Gateway, directory: Path, *, chaincode: str, name: str) -> None:
+        """``name`` is the log's until the charter says it. Raises `CouldNotCheck` where no peer answers."""
+        self._gateway = gateway
+        self._chaincode = chaincode
+        self._name = name
+        self.genesis = _genesis(gateway)
+        # Another channel of the same name is another ledger, and has a file of its own.
+        stem = private_directory(directory) / self.genesis[:16]
+        self.derived = Derived(stem.with_suffix(".db"))
+        self._turn = stem.with_suffix(".lock")
+        self._known = threading.Lock()
+        self._promised = 0
+
+    def promise(self, block: int) -> None:
+        """Note that ``block`` is committed, whatever the peer that is asked next has seen of it."""
+        with self._known:
+            self._promised = max(self._promised, block + 1)
+
+    @property
+    def origin(self) -> str:
+        """The log's name."""
+        with self._followed() as connection:
+            return self._head(connection)[0]
+
+    @property
+    def height(self) -> int:
+        """How many blocks were followed."""
+        with self._followed() as connection:
+            return self._head(connection)[1].height
+
+    def block_hash(self, number: int) -> str:
+        """As the port says."""
+        with self._followed() as connection:
+            row = connection.execute("SELECT hash FROM blocks WHERE number = ?", (number,)).fetchone()
+        if row is None:
+            raise NotAsRecorded(f"block {number} is not on the channel {self._gateway.channel}")
+        return str(row[0])
+
+    def log(self, first: int = 0) -> Iterator[LoggedBlock]:
+        """As the port says."""
+        end, size = self.height, 1
+        while first < end:
+            with self.derived.reading() as connection:
+                page = connection.execute(
+                    "SELECT number, hash, leaf, logged FROM blocks WHERE number >= ? AND number < ?"
+                    " ORDER BY number LIMIT ?",
+                    (first, end, size),
+                ).fetchall()
+            if not page or page[0][0] != first:
+                raise NotAsRecorded(
+                    f"block {first} is missing from {self.derived.path}", hint="Make it again: tally rebuild"
+                )
+            for row in page:
+                yield logged.decode_block(*row)
+            # Whoever wants one block gets one; whoever reads on, more at a time.
+            first, size = first + len(page), min(2 * size, _PAGE)
+
+    def configurations(self) -> Iterator[Configuration]:
+        """As the port says: of the channel and, from the block of their definition on, of the contracts."""
+        with self._followed() as connection:
+            rows = connection.execute("SELECT content FROM configurations ORDER BY block, package").fetchall()
+        return (logged.decode_configuration(row[0]) for row in rows)
+
+    def head(self) -> Checkpoint:
+        """The head after the last block followed."""
+        with self._followed() as connection:
+            return self._checkpoint(connection)
+
+    def prove(self, prove: Callable[[int, merkle.Read], list[bytes]]) -> tuple[list[bytes], Checkpoint]:
+        """A proof by the stored hashes and the head that it leads to. Raises `InvalidInput` for none."""
+        with self._followed() as connection:
+
+            def read(indices: Sequence[int]) -> list[bytes]:
+                return [stored_hash(connection, index) for index in indices]
+
+            head = self._checkpoint(connection)
+            try:
+                return prove(head.size, read), head
+            except Malformed as error:
+                raise InvalidInput(f"no such proof: {error}") from error
+
+    def follow(self, progress: Callable[[int], None] | None = None) -> None:
+        """Judge the blocks that the channel has and this log has not.
+
+        Raises `NotAsRecorded` for a block that is not as it must be, `CouldNotCheck` where peers cannot
+        be reached.
+        """
+        try:
+            target = max(height(self._gateway, seconds=_HEIGHT_SECONDS), self._promised)
+            if self._stored_height() >= target:
+                return
+            with alone(self._turn), self.derived.writing() as connection:
+                self._follow(connection, target, progress)
+        except GatewayError as error:
+            raise translated(error) from error
+
+    def _follow(
+        self, connection: sqlite3.Connection, target: int, progress: Callable[[int], None] | None
+    ) -> None:
+        name, channel = self._resume(connection)
+        if channel.height >= target:
+            return
+        coming = blocks(self._gateway, channel.height, target - 1, seconds=_BLOCKS_SECONDS)
+        for block in coming:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                name = self._take(connection, channel, name, block.raw)
+                connection.execute("COMMIT")
+            except BaseException as error:
+                connection.execute("ROLLBACK")
+                if isinstance(error, (ProofError, RecursionError)):
+                    raise self._stopped(block.number, error) from error
+                raise
+            if progress:
+                progress(1)
+
+    def _take(self, connection: sqlite3.Connection, channel: Channel, name: str, raw: bytes) -> str:
+        """Judge a block and note what it gives; returns the log's name after it."""
+        first_leaf, package = channel.frontier.size, channel.package if channel.height else ""
+        judged = channel.judge(raw)
+        block = logged.logged_block(judged, first_leaf)
+        if stated := logged.charter_of(block):
+            name, _, digest = stated.rpartition("/")
+            if digest != self.genesis[:16]:
+                raise Malformed("the charter is that of another ledger")
+        connection.execute(
+            "INSERT INTO blocks VALUES (?, ?, ?, ?)",
+            (judged.number, judged.digest, first_leaf, logged.encode_block(block)),
+        )
+        connection.execute("INSERT INTO hashes VALUES (?, ?)", (judged.first_hash, judged.hashes))
+        if judged.configured or channel.package != package:
+            found = _configuration(channel, judged)
+            connection.execute(
+                "INSERT INTO configurations VALUES (?, ?, ?)",
+                (found.block, found.package, logged.encode_configuration(found)),
+            )
+        store_position(connection, name, channel.position)
+        return name
+
+    def _resume(self, connection: sqlite3.Connection) -> tuple[str, Channel]:
+        stored, state = load_position(connection), StoredState(connection)
+        if stored is None:
+            return "", Channel(self._name, self._chaincode, self.genesis, state)
+        name, position = stored
+        return name, Channel.resume(name, self._chaincode, position, state)
+
+    def _followed(self) -> AbstractContextManager[sqlite3.Connection]:
+        self.follow()
+        return self.derived.reading()
+
+    def _stored_height(self) -> int:
+        with self.derived.reading() as connection:
+            stored = load_position(connection)
+        return stored[1].height if stored else 0
+
+    def _head(self, connection: sqlite3.Connection) -> tuple[str, Position]:
+        """The log's origin and where it stands."""
+        stored = load_position(connection)
+        if stored is None:
+            raise CouldNotCheck(f"the channel {self._gateway.channel} has no block yet", hint="Try again.")
+        name, position = stored
+        return origin_of(name or self._name, self.genesis), position
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> Checkpoint:
+        origin, position = self._head(connection)
+        frontier = Frontier.from_bytes(position.frontier)
+        return Checkpoint(origin, frontier.size, frontier.root())
+
+    def _stopped(self, number: int, error: BaseException) -> NotAsRecorded:
+        why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        return NotAsRecorded(
+            f"block {number} of the channel {self._gateway.channel} is not as it must be: {why}",
+            hint="Nothing from there on is in the log. Keep what the peer handed out, and ask the other"
+            " organisations for their block of that number.",
+        )
+
+
+def _configuration(channel: Channel, judged: JudgedBlock) -> Configuration:
+    """What the block put in force: the channel's configuration, or the contracts by their definition."""
+    if judged.configured:
+        time_ms, by = judged.configured.time, judged.configured.by
+    else:
+        calls = [each.call for each in judged.transactions if each.verdict == "VALID" and not each.ours]
+        last = next(call for call in reversed(calls) if call)
+        time_ms, by = last.claimed_time, last.caller
+    return logged.configuration(channel.rules, judged.number, time_ms, by, channel.package)
+
+
+def _genesis(gateway: Gateway) -> str:
+    """The digest of the channel's first block, by a peer's word: the charter and older heads name it too."""
+    try:
+        for block in blocks(gateway, 0, 0, seconds=_HEIGHT_SECONDS):
+            return parse_block(block.raw).header.digest
+    except GatewayError as error:
+        raise translated(error) from error
+    except ProofError as error:
+        raise NotAsRecorded(f"block 0 of the channel {gateway.channel} cannot be read: {error}") from error
+    raise CouldNotCheck(f"the channel {gateway.channel} has no block yet", hint="Try again.")
