@@ -20,6 +20,7 @@ from tallystick.execution import packages
 from tallystick.ledger.embedded.genesis import reconfigure
 from tallystick.ledger.embedded.proposals import propose
 from tallystick.ledger.embedded.rebuild import rebuild
+from tallystick.ledger.embedded.stored import StoredFile
 from tallystick.ledger.port import Call
 
 COLUMNS = {"blocks": ("number", "header", "data", "checkpoint", "first_leaf"), **TABLES}
@@ -349,7 +350,9 @@ def test_what_no_table_holds_is_not_the_ledger(case):
     assert case.verify().verified
 
 
-@pytest.mark.parametrize(("origin", "verified"), [(None, True), ("tallystick.example/other/0123456789abcdef", False)])
+@pytest.mark.parametrize(
+    ("origin", "verified"), [(None, True), ("tallystick.example/other/0123456789abcdef", False)]
+)
 def test_the_charter_is_of_this_ledger(tmp_path, origin, verified):
     """The contract does not know where it runs, so a charter made for another ledger is adopted."""
     host = ledgers.make_host(tmp_path, adopt=False)
@@ -369,3 +372,12 @@ def test_the_charter_is_of_this_ledger(tmp_path, origin, verified):
     if not verified:
         (found,) = bad(report)
         assert (found.kind, found.id, found.detail) == ("block", "1", "the charter is that of another ledger")
+
+
+def test_a_reading_that_is_given_up_after_the_file_was_closed_is_quiet(case):
+    with StoredFile(case.path) as stored:
+        blocks, rows = stored.blocks(), iter(stored.rows("state"))
+        assert next(blocks).number == 0
+        assert next(rows)
+    blocks.close()
+    rows.close()
