@@ -82,7 +82,7 @@ def test_a_head_that_is_not_the_one_head_is_refused(case):
 def test_a_derived_row_that_is_gone_or_too_many_is_named(case, table):
     key = TABLES[table][0]
     columns = ", ".join(TABLES[table][1:])
-    other = {"state": "'zz/zz'", "transactions": "x'ff'", "hashes": "9999"}[table]
+    other = {"state": "'zz/zz'", "transactions": f"x'{'ff' * 33}'", "hashes": "9999"}[table]
     forgery.execute(
         case.path, f"INSERT INTO {table} SELECT {other}, {columns} FROM {table} ORDER BY {key} LIMIT 1"
     )
