@@ -173,7 +173,7 @@ class _Looking:
     def _dataset(self, findings: Findings, record_id: str, body: Mapping[str, Any]) -> None:
         objects, without_key = self.objects(record_id)
         files = [
-            objects.check(findings, f"file {number} of {len(body['files'])}", file["digest"])
+            _check_file(findings, objects, f"file {number} of {len(body['files'])}", file)
             for number, file in enumerate(body["files"], 1)
         ]
         policy = objects.check(findings, "policy", body["policy"])
@@ -183,7 +183,9 @@ class _Looking:
             findings.add(UNCHECKED, without_key)
         elif self._off_chain.fingerprint is None:
             findings.add(UNCHECKED, "the table's root was not made again: nothing here reads tables")
-        elif len(files) == 1 and files[0] is not None and policy is not None:
+        elif len(files) > 1:
+            findings.add(UNCHECKED, "the table's root was not made again: no format says how files make one")
+        elif files[0] is not None and policy is not None:
             with findings.judging("table"):
                 path = objects.store.path(files[0])
                 found = self._off_chain.fingerprint(path, policy, objects.key)
@@ -204,6 +206,16 @@ class _Looking:
         run = self._recorded.target(body, "run")
         intent = self._recorded.target(run, "intent")
         training.judge_model(findings, self._objects_of(intent), body, run, self._off_chain.runs)
+
+
+def _check_file(findings: Findings, objects: Objects, what: str, file: Mapping[str, Any]) -> str | None:
+    sha256 = objects.check(findings, what, file["digest"])
+    if sha256 is not None:
+        with objects.judging(findings, what):
+            size = objects.store.size(sha256)
+            if size != file["bytes"]:
+                findings.add(CHANGED, f"{what}: recorded as {file['bytes']:,} bytes, and has {size:,}")
+    return sha256
 
 
 def _judge_validation(findings: Findings, objects: Objects, body: Mapping[str, Any]) -> None:

@@ -57,7 +57,7 @@ def load_certificate(pem: bytes, path: Path) -> x509.Certificate:
     """The certificate that ``pem``, read from ``path``, spells. Raises `InvalidInput`."""
     try:
         return x509.load_pem_x509_certificate(pem)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise InvalidInput(f"{path} is not a certificate in PEM") from None
 
 
@@ -65,7 +65,7 @@ def load_revocations(pem: bytes, path: Path) -> x509.CertificateRevocationList:
     """The revocation list that ``pem``, read from ``path``, spells. Raises `InvalidInput`."""
     try:
         return x509.load_pem_x509_crl(pem)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise InvalidInput(f"{path} is not a revocation list") from None
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -20,10 +21,9 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID, ObjectIdentifier, SignatureAlgorithmOID
 
-from tallystick.proof.errors import Malformed, NotProven
+from tallystick.proof.errors import Malformed, NotProven, ProofError
 
 ATTRIBUTES_OID: Final = ObjectIdentifier("1.2.3.4.5.6.7.8.1")
 P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -129,13 +129,11 @@ class Membership:
         for msp in msps:
             if msp.msp_id in self._roots:
                 raise NotProven(f"{msp.msp_id}: named twice")
-            self._roots[msp.msp_id] = _roots(msp)
-            for root in self._roots[msp.msp_id]:
-                key = root.certificate.public_key().public_bytes(
-                    serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-                )
-                if keys.setdefault(key, msp.msp_id) != msp.msp_id:
-                    raise NotProven(f"{msp.msp_id}: shares a root's key with another MSP")
+            with _foreign(f"{msp.msp_id}: roots and revocation lists"):
+                self._roots[msp.msp_id] = _roots(msp)
+                own = [_spki(root.certificate) for root in self._roots[msp.msp_id]]
+            if any(keys.setdefault(key, msp.msp_id) != msp.msp_id for key in own):
+                raise NotProven(f"{msp.msp_id}: shares a root's key with another MSP")
         self._signer = lru_cache(maxsize=4096)(self._examine)
 
     def judge(self, identity: bytes, at_ms: int) -> Member:
@@ -186,21 +184,40 @@ class Membership:
         roots = self._roots.get(msp_id)
         if roots is None:
             raise NotProven("identity: of an MSP that is not known here")
-        certificate = _certificate(pem, "certificate")
-        key = _p256_key(certificate, "certificate")
-        _check_signer_extensions(certificate)
-        root = next((root for root in roots if _issued_by(certificate, root.certificate)), None)
-        if root is None:
-            raise NotProven(f"certificate: not issued by a root of {msp_id}")
-        enrolment_id, roles = member_attributes(certificate)
-        windows = (certificate, root.certificate)
-        return _Signer(
-            Member(msp_id, enrolment_id, roles),
-            key,
-            certificate.serial_number in root.revoked,
-            max(_milliseconds(each.not_valid_before_utc) for each in windows),
-            min(_milliseconds(each.not_valid_after_utc) for each in windows),
-        )
+        with _foreign("certificate"):
+            return _examined(msp_id, pem, roots)
+
+
+@contextmanager
+def _foreign(what: str) -> Iterator[None]:
+    """The one door for certificates and lists: whatever the library raises of them is `Malformed`.
+
+    It parses many parts only when they are asked for, and says in no one place what it may raise then.
+    """
+    try:
+        yield
+    except (ProofError, MemoryError):
+        raise
+    except Exception:
+        raise Malformed(f"{what}: not in PEM, or with a part that cannot be read") from None
+
+
+def _examined(msp_id: str, pem: bytes, roots: Iterable[_Root]) -> _Signer:
+    certificate = _certificate(pem, "certificate")
+    key = _p256_key(certificate, "certificate")
+    _check_signer_extensions(certificate)
+    root = next((root for root in roots if _issued_by(certificate, root.certificate)), None)
+    if root is None:
+        raise NotProven(f"certificate: not issued by a root of {msp_id}")
+    enrolment_id, roles = _attributes(certificate)
+    windows = (certificate, root.certificate)
+    return _Signer(
+        Member(msp_id, enrolment_id, roles),
+        key,
+        certificate.serial_number in root.revoked,
+        max(_milliseconds(each.not_valid_before_utc) for each in windows),
+        min(_milliseconds(each.not_valid_after_utc) for each in windows),
+    )
 
 
 def _roots(msp: Msp) -> tuple[_Root, ...]:
@@ -250,7 +267,15 @@ def _check_signer_extensions(certificate: x509.Certificate) -> None:
 
 
 def member_attributes(certificate: x509.Certificate) -> tuple[str, frozenset[str]]:
-    """Enrolment id and roles, from Fabric CA's attribute extension or, without it, the common name."""
+    """Enrolment id and roles, from Fabric CA's attribute extension or, without it, the common name.
+
+    Raises `Malformed`.
+    """
+    with _foreign("certificate"):
+        return _attributes(certificate)
+
+
+def _attributes(certificate: x509.Certificate) -> tuple[str, frozenset[str]]:
     try:
         value = certificate.extensions.get_extension_for_oid(ATTRIBUTES_OID).value
     except x509.ExtensionNotFound:
@@ -285,13 +310,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _certificate(pem: bytes, what: str) -> x509.Certificate:
-    try:
+    with _foreign(what):
         certificate = x509.load_pem_x509_certificate(pem)
         again = certificate.public_bytes(serialization.Encoding.PEM)
-        # The library reads these late; whatever is wrong with them is to come out here.
+        # The library reads these late, and a part that nobody asks for must be right too.
         _ = certificate.extensions, certificate.subject, certificate.issuer, certificate.serial_number
-    except (ValueError, x509.DuplicateExtension, x509.InvalidVersion, CryptographyDeprecationWarning):
-        raise Malformed(f"{what}: not a PEM certificate") from None
+        _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if again != pem:
         raise Malformed(f"{what}: PEM with more than the certificate in its plain form")
     # The signature's BIT STRING states its unused bits, which nothing signs: they are none.
@@ -305,12 +329,10 @@ def _certificate(pem: bytes, what: str) -> x509.Certificate:
 
 
 def _crl(pem: bytes, what: str) -> x509.CertificateRevocationList:
-    try:
+    with _foreign(what):
         crl = x509.load_pem_x509_crl(pem)
         again = crl.public_bytes(serialization.Encoding.PEM)
         critical = [extension for extension in crl.extensions if extension.critical]
-    except (ValueError, x509.DuplicateExtension):
-        raise Malformed(f"{what}: not a PEM revocation list") from None
     if again != pem:
         raise Malformed(f"{what}: PEM with more than the list in its plain form")
     if critical or crl.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA256:
@@ -334,6 +356,11 @@ def _issued_by(certificate: x509.Certificate, root: x509.Certificate) -> bool:
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True
+
+
+def _spki(certificate: x509.Certificate) -> bytes:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return certificate.public_key().public_bytes(serialization.Encoding.DER, form)
 
 
 def _milliseconds(moment: datetime) -> int:

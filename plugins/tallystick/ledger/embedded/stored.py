@@ -86,9 +86,11 @@ class StoredFile:
 
     def _rows(self, table: str) -> Iterator[tuple[Any, ...]]:
         with self._translated():
-            yield from self._connection.execute(
+            found = self._connection.execute(
                 f"SELECT * FROM {table} ORDER BY {_KEYS[table]}"  # noqa: S608 - names from _KEYS
             )
+            # Not from the cursor itself: a reader given up after the file was closed would close it again.
+            yield from map(tuple, found)
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:

@@ -20,6 +20,7 @@ from tallystick.execution import packages
 from tallystick.ledger.embedded.genesis import reconfigure
 from tallystick.ledger.embedded.proposals import propose
 from tallystick.ledger.embedded.rebuild import rebuild
+from tallystick.ledger.embedded.stored import StoredFile
 from tallystick.ledger.port import Call
 
 COLUMNS = {"blocks": ("number", "header", "data", "checkpoint", "first_leaf"), **TABLES}
@@ -81,7 +82,7 @@ def test_a_head_that_is_not_the_one_head_is_refused(case):
 def test_a_derived_row_that_is_gone_or_too_many_is_named(case, table):
     key = TABLES[table][0]
     columns = ", ".join(TABLES[table][1:])
-    other = {"state": "'zz/zz'", "transactions": "x'ff'", "hashes": "9999"}[table]
+    other = {"state": "'zz/zz'", "transactions": f"x'{'ff' * 33}'", "hashes": "9999"}[table]
     forgery.execute(
         case.path, f"INSERT INTO {table} SELECT {other}, {columns} FROM {table} ORDER BY {key} LIMIT 1"
     )
@@ -371,3 +372,12 @@ def test_the_charter_is_of_this_ledger(tmp_path, origin, verified):
     if not verified:
         (found,) = bad(report)
         assert (found.kind, found.id, found.detail) == ("block", "1", "the charter is that of another ledger")
+
+
+def test_a_reading_that_is_given_up_after_the_file_was_closed_is_quiet(case):
+    with StoredFile(case.path) as stored:
+        blocks, rows = stored.blocks(), iter(stored.rows("state"))
+        assert next(blocks).number == 0
+        assert next(rows)
+    blocks.close()
+    rows.close()

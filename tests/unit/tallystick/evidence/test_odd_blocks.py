@@ -129,7 +129,6 @@ def judge(case: Case, monkeypatch: pytest.MonkeyPatch, *, at_hand: bool) -> int:
 
 
 @settings(
-    max_examples=80,
     deadline=None,
     derandomize=True,
     database=None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from support import ledgers
 from support.cases import bad
@@ -26,8 +28,9 @@ def host(tmp_path):
     host.ledger.close()
 
 
-def look(host, runs=None, **options):
-    off_chain = OffChain(Store(host.directory / "objects"), Keyring(host.directory / "keys"), runs=runs)
+def look(host, runs=None, fingerprint=None, **options):
+    keyring = Keyring(host.directory / "keys")
+    off_chain = OffChain(Store(host.directory / "objects"), keyring, fingerprint, runs)
     with StoredFile(host.directory / "ledger.db") as stored:
         return verify(stored, Chain(stored.blocks()), off_chain=off_chain, **options)
 
@@ -50,6 +53,41 @@ def test_objects_that_were_never_stored_are_missing(host):
     assert report.exit_code == 1
     assert of(report, "dataset").id == data["id"]
     assert of(report, "dataset").status == "MISSING"
+
+
+@pytest.fixture
+def table(host):
+    """A dataset record of files that are in the store and a table that can be read; changes as keywords."""
+    store = Store(host.directory / "objects")
+    key = Keyring(host.directory / "keys").create("claims").key_id
+    made = SimpleNamespace(root=ledgers.H, rows=5, schema_digest=ledgers.H)
+
+    def look_at(*contents: bytes, sizes=(5,), found=made):
+        digests = [{"sha256": store.add_bytes(content)} for content in contents]
+        files = [
+            {"digest": digest, "bytes": size, "referenced": False}
+            for digest, size in zip(digests, sizes, strict=True)
+        ]
+        body = ledgers.dataset(files=files, policy=digests[0], schema={"sha256": ledgers.H})
+        host.submit("register_dataset", {**body, "table": {**body["table"], "key": key}})
+        subject = of(look(host, fingerprint=lambda path, policy, key: found), "dataset")
+        return subject.status, subject.detail
+
+    return look_at
+
+
+def test_a_table_is_made_again_from_the_one_file_of_its_record(table):
+    assert table(b"12345") == ("verified", "")
+
+
+def test_a_table_of_several_files_cannot_be_checked(table):
+    status, detail = table(b"12345", b"678", sizes=(5, 3))
+    assert status == "cannot check"
+    assert "root was not made again" in detail
+
+
+def test_a_file_has_as_many_bytes_as_its_record_says(table):
+    assert table(b"12345", sizes=(6,)) == ("CHANGED", "file 1 of 1: recorded as 6 bytes, and has 5")
 
 
 def test_an_intent_without_a_run_is_listed_until_it_is_retired(host):
@@ -116,6 +154,14 @@ def test_differences_are_told_both_ways():
     ]
     nan = float("nan")
     assert list(differences("metric", {"a": nan}, {"a": nan})) == []
+
+
+def test_a_history_is_told_beside_the_value_that_was_recorded():
+    def told(now: float) -> list[str]:
+        return list(differences("metric", {"a": 2.5}, {"a": 2.5, "a (history)": now}))
+
+    assert told(1.5) == ["metric a (history): recorded 2.5, MLflow now says 1.5"]
+    assert told(float("nan")) == ["metric a (history): in MLflow, and not recorded"]
 
 
 def test_an_intent_without_a_run_is_listed_though_its_dataset_is_erased(host):

@@ -62,7 +62,7 @@ def plain_values(kinds: list[str], row: list[Any]) -> list[Any]:
 
 
 @given(any_table(), st.booleans())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 def test_both_paths_do_what_the_format_page_says(
     key: TableKey, reference: Any, content: tuple[list[str], list[list[Any]]], by_subject: bool
 ) -> None:
@@ -83,7 +83,7 @@ def test_both_paths_do_what_the_format_page_says(
 
 
 @given(any_table())
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None)
 def test_an_encoded_row_is_read_back(reference: Any, content: tuple[list[str], list[list[Any]]]) -> None:
     kinds, rows = content
     columns = [(f"c{number}", kind) for number, kind in enumerate(kinds)]

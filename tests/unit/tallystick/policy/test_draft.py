@@ -96,7 +96,7 @@ def test_a_word_of_few_rows_is_nowhere_in_the_policy(tmp_path: Path) -> None:
     assert "note 3" not in drafted(tmp_path, f"score,note\n{rows}\n")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.one_of(st.integers(-(10**12), 10**12), st.decimals(-1000, 1000, places=3)), min_size=1, max_size=10

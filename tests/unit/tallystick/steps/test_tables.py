@@ -118,7 +118,7 @@ def test_a_key_without_a_value_is_refused_and_one_with_values_is_not(make_policy
     assert unparsed(read_table(write("cost,n,key\n1,1,1\n1,1,x\n1,1,\n"), policy)) == {"key": 1}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.one_of(
@@ -157,7 +157,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data_file, "MAX_LINE", 300)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_under_a_policy_or_a_schema_as_a_stream_or_whole_a_file_has_one_root(
     make_policy, write, small_blocks, key, data
@@ -177,7 +177,7 @@ def test_under_a_policy_or_a_schema_as_a_stream_or_whole_a_file_has_one_root(
     assert under_schema == fingerprint_table(whole, key)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.sampled_from(TEXTS["cost"]), min_size=20, max_size=120),
     st.sets(st.integers(0, 119), min_size=1, max_size=4),

@@ -23,10 +23,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger.db"
 
 
-def open_files() -> list[str]:
-    return sorted(
-        str(link.resolve()) for link in Path("/proc/self/fd").iterdir() if "ledger.db" in str(link.resolve())
-    )
+def open_files(directory: Path) -> list[Path]:
+    resolved = [link.resolve() for link in Path("/proc/self/fd").iterdir()]
+    return [each for each in resolved if each.is_relative_to(directory)]
 
 
 @pytest.mark.parametrize("use", ["reading", "writing"])
@@ -67,4 +66,4 @@ def test_nothing_stays_open_where_a_ledger_cannot_be_opened(path, tmp_path):
     with pytest.raises(NotAsRecorded, match="damaged") as caught:
         EmbeddedLedger(path)
     kept.append(caught)
-    assert open_files() == []
+    assert open_files(tmp_path) == []

@@ -9,11 +9,30 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.records import make_recorded_home
 
 from tallystick.cli import run
 from tallystick.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("home")
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One home with a chain of records for all: nothing here changes it."""
+    directory = tmp_path_factory.mktemp("recorded")
+    make_recorded_home(directory, source="a source\x1b[2J that clears screens")
+    return directory
+
+
+@pytest.fixture
+def home(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    variables = {"TALLYSTICK_HOME": str(directory / "home"), "TALLYSTICK_STATE": str(directory / "state")}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(directory)
+    return Settings.from_environment(variables)
+
 
 CODE = "import sys; from tallystick.cli import main; sys.exit(main())"
 FULL = Path("/dev/full")
