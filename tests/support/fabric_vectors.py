@@ -211,6 +211,9 @@ def ranges(vectors: Vectors, version: str) -> None:
     send("phantom in the block", sets({"charter/range/new": b"1"}), scan)
     read = sets(reads={keys[5]: (block, 0)})
     send("deleted in the block", sets({keys[5]: None}), read)
+    guess = {keys[6]: (len(vectors.blocks), 0)}
+    send("version guessed", sets({keys[6]: b"2"}), sets(reads=guess))
+    send("absence guessed", sets({keys[6]: None}), sets(reads={keys[6]: None}))
     send("deleted", scan, sets(reads={keys[5]: None}))
 
 
@@ -246,6 +249,25 @@ def colluding(vectors: Vectors, version: str) -> None:
     for name, envelope in cases.items():
         client.send(envelope)
         vectors.note(f"colluding: {name}")
+
+
+def beside_private_data(vectors: Vectors) -> None:
+    """One organisation's word on its own private data, which is no word on what all share.
+
+    The last block: that organisation's peer then looks a minute for the data.
+    """
+    hashed = kv.HashedRWSet(hashed_writes=[kv.KVWriteHash(key_hash=bytes(32), value_hash=b"1" * 32)])
+    private = rwset_pb2.CollectionHashedReadWriteSet(
+        collection_name="_implicit_org_RegulatorMSP", hashed_rwset=hashed.SerializeToString()
+    )
+    content = rwset_pb2.NsReadWriteSet(
+        namespace="tallystick",
+        rwset=sets({"charter/forged": b"1"}).SerializeToString(),
+        collection_hashed_rwset=[private],
+    )
+    client = Forger(vectors.live, user="admin")
+    client.send(client.forged({"tallystick": content}, version=NEXT, by=("regulator",)))
+    vectors.note("colluding: beside private data")
 
 
 def not_yet_valid(live: Live) -> Signer:
@@ -339,6 +361,7 @@ def raft(vectors: Vectors) -> None:
     revoked(vectors, NEXT)
     joined(vectors)
     colluding(vectors, NEXT)
+    beside_private_data(vectors)
 
 
 def bft(vectors: Vectors) -> None:

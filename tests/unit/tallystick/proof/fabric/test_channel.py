@@ -128,6 +128,35 @@ def test_a_flag_that_is_turned_is_named(name: str) -> None:
             network.channel_before(name).judge(altered(network[name], turn))
 
 
+def test_a_configuration_counts_by_its_flag_and_by_who_ordered_it() -> None:
+    network = stored("raft")
+
+    def flag(block: Any) -> None:
+        block.metadata.metadata[2] = b"\x06"
+
+    def creator(block: Any) -> None:
+        envelope = common_pb2.Envelope.FromString(block.data.data[0])
+        envelope.signature = envelope.signature[:-1] + bytes([envelope.signature[-1] ^ 1])
+        block.data.data[0] = envelope.SerializeToString()
+        block.header.data_hash = hashlib.sha256(block.data.data[0]).digest()
+
+    with pytest.raises(NotProven, match="marked INVALID_CONFIG_TRANSACTION and is VALID"):
+        network.channel_before("revocation").judge(altered(network["revocation"], flag))
+    channel = network.channel_before("revocation")
+    with (
+        patch("tallystick.proof.fabric.channel.judge_signatures", lambda *_: 1),
+        pytest.raises(NotProven, match="does not count: BAD_CREATOR_SIGNATURE"),
+    ):
+        channel.judge(altered(network["revocation"], creator))
+
+
+@pytest.mark.parametrize("name", ["version guessed", "absence guessed", "deleted in the block"])
+def test_what_an_earlier_transaction_of_the_block_wrote_cannot_have_been_read(name: str) -> None:
+    network = stored("raft")
+    judged = network.channel_before(name).judge(network[name])
+    assert [each.verdict for each in judged.transactions] == ["VALID", "MVCC_READ_CONFLICT"]
+
+
 def test_an_organisation_that_joins_has_members_from_then_on() -> None:
     network = stored("raft")
     channel = network.channel_before("joined")
@@ -306,6 +335,14 @@ def test_two_envelopes_are_not_read_as_one() -> None:
 
     with pytest.raises(ProofError, match="not in its one form"):
         network.channel_before("conflict").judge(altered(network["conflict"], joined))
+
+
+def test_an_organisations_word_on_its_private_data_is_none_on_what_all_share() -> None:
+    network = stored("raft")
+    channel = network.channel_before(_COLLUDING + "other package")
+    block = parse_block(network[_COLLUDING + "beside private data"])
+    (found,) = judge_transactions(block, channel.rules, channel._state)
+    assert found.code == CODES[block.flags[0]] == "ENDORSEMENT_POLICY_FAILURE"
 
 
 @pytest.mark.parametrize(

@@ -213,6 +213,8 @@ def test_an_intermediate_authority_counts_where_the_organisation_names_it() -> N
     assert organisation(root).examine(pem).problem == "not issued by an authority of AMSP"
     named = organisation(root, nodes=False, intermediate_certs=[below.pem])
     assert named.examine(pem).problem == ""
+    stranger = organisation(Authority("b"), nodes=False, intermediate_certs=[below.pem])
+    assert stranger.examine(pem).problem == "not issued by an authority of AMSP"
     # The node types' units are the root's own here, and this client's are not.
     typed = organisation(root, intermediate_certs=[below.pem])
     assert typed.examine(pem).problem == "not of exactly one type of node"
