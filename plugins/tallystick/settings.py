@@ -101,6 +101,11 @@ class Settings:
         return self.home / "fabric"
 
     @property
+    def channel(self) -> Path:
+        """What is derived from the blocks of channels of Fabric."""
+        return self.home / "channel"
+
+    @property
     def refusals(self) -> Path:
         return self.home / "refusals.jsonl"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -59,8 +60,15 @@ def _up(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> in
         ],
         indent="  ",
     )
-    screen.next(("tally fabric status", "what runs"), ("tally fabric down", "stops it; its ledger stays"))
-    screen.result({**_described(network), "seconds": round(seconds, 3)})
+    urls = _urls(network)
+    screen.line(f"To use it as {layout.peers[0].organisation.msp_id}:")
+    screen.line(f"  export TALLYSTICK_LEDGER={shlex.quote(urls[layout.peers[0].organisation.name])}")
+    screen.next(
+        ("tally demo", "both pipelines on it"),
+        ("tally fabric status", "what runs"),
+        ("tally fabric down", "stops it; its ledger stays"),
+    )
+    screen.result({**_described(network), "ledgers": urls, "seconds": round(seconds, 3)})
     return 0
 
 
@@ -121,6 +129,12 @@ def _logs(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
             screen.line(f"  {line}")
     screen.result({"logs": logs})
     return 0
+
+
+def _urls(network: Network) -> dict[str, str]:
+    """The ledger's address for each organisation, by its name."""
+    organisations = [peer.organisation for peer in network.layout.peers]
+    return {each.name: f"fabric://{network.layout.profile(each)}" for each in organisations}
 
 
 def _described(network: Network) -> dict[str, Any]:

@@ -169,23 +169,27 @@ def _configuration(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _prepare_demo(settings: Settings, screen: Screen) -> None:
     """Make the demonstration's home unless there is one."""
+    from tallystick import wiring
     from tallystick.files import write_atomic
     from tallystick.home.create import DEVELOPMENT_PARTIES, create_home, has_charter
 
     if not has_charter(settings):
         ledger = create_home(settings, name=_DEMO_NAME, parties=DEVELOPMENT_PARTIES)
         ledger.close()
-        write_atomic(settings.msp / "DEVELOPMENT-KEYS.txt", _LABEL.encode())
-        screen.line(f"Made {settings.home} with the keys of three organisations: for development only.")
+        if wiring.on_channel(settings):
+            screen.line(f"Made {settings.home} for one member, and the charter on the channel.")
+        else:
+            write_atomic(settings.msp / "DEVELOPMENT-KEYS.txt", _LABEL.encode())
+            screen.line(f"Made {settings.home} with the keys of three organisations: for development only.")
     _check_ready(settings)
 
 
 def _check_ready(settings: Settings) -> None:
     """Whether records can be written at all, before a minute is spent on finding out."""
+    from tallystick import wiring
     from tallystick.home.configure import package_status
     from tallystick.home.create import has_charter
     from tallystick.home.memory import require_latest
-    from tallystick.identity import load_user
 
     package = package_status(settings)
     if package["active"] != package["installed"]:
@@ -199,7 +203,7 @@ def _check_ready(settings: Settings) -> None:
             f"the ledger {settings.ledger_url} has no charter yet: making this home was interrupted",
             hint="Complete it with: tally init",
         )
-    load_user(settings.msp, settings.msp_id, settings.user)
+    wiring.signer(settings)
     require_latest(settings)
 
 

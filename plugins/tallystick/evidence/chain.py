@@ -172,7 +172,7 @@ class Chain:
                 leaves += transaction_leaves(
                     call.transaction_id, nonce, member, call.contract, package, digest, recorded.records
                 )
-            transactions.append(JudgedTransaction(call, envelope.verdict, recorded, leaf))
+            transactions.append(JudgedTransaction(call, envelope.verdict, recorded, leaf, position))
         return leaves, tuple(transactions)
 
     def _extend(self, hashes: list[bytes]) -> bytes:

@@ -30,13 +30,18 @@ class JudgedTransaction:
     """A transaction whose signer is judged: what was called, as whom, and what the block says came of it.
 
     ``verdict`` is VALID or why it did not count; ``leaf`` is the index of its leaf (-1 where it did not
-    count), and its records' leaves follow that one.
+    count), and its records' leaves follow that one. ``position`` is its place in the block.
+
+    Where ``host_reads`` is not None the host notes reads and writes by key, no pages of scans, which it has
+    judged, and among the reads these keys, which it reads for itself.
     """
 
     call: Call
     verdict: str
     recorded: Simulation
     leaf: int
+    position: int
+    host_reads: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

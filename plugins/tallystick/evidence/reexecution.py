@@ -53,7 +53,8 @@ class Replay:
     def apply(self, judged: JudgedBlock, origin: str) -> None:
         """Run a block's transactions. Raises `BadBlock` where one does not give what the block says."""
         number = judged.number
-        for position, transaction in enumerate(judged.transactions):
+        for transaction in judged.transactions:
+            position = transaction.position
             version = (number, position)
             if not self.derived.add_transaction(transaction.call.transaction_id, version):
                 raise BadBlock(number, f"transaction {position} stands in the log a second time")
@@ -71,7 +72,7 @@ class Replay:
         recorded, verdict = transaction.recorded, transaction.verdict
         again = self._again(transaction, package, version[0]) if verdict == "VALID" else None
         if again is not None:
-            _compare(again, recorded)
+            _compare(self._as_noted(again, transaction.host_reads), recorded)
             return
         # Without the contracts, and for what did not count, this is all that follows from the block.
         if any(read is not None and read >= version for read in recorded.reads.values()):
@@ -79,6 +80,18 @@ class Replay:
         found = conflict(self.derived, recorded.reads, recorded.scans) or "VALID"
         if found != verdict:
             raise _Differs(f"is marked {verdict}, and by what it read it is {found}")
+
+    def _as_noted(self, again: Simulation, host_reads: tuple[str, ...] | None) -> Simulation:
+        """What was run again as the host writes it down."""
+        if host_reads is None:
+            return again
+        reads = dict(again.reads)
+        for key in host_reads:
+            found = self.derived.get(key)
+            reads[key] = found[1] if found else None
+        return again._replace(
+            reads=dict(sorted(reads.items())), scans=(), writes=dict(sorted(again.writes.items()))
+        )
 
     def _again(self, transaction: JudgedTransaction, package: str, number: int) -> Simulation | None:
         """What running it again gives; None where it cannot be run."""

@@ -10,7 +10,7 @@ from tallystick.settings import Settings
 
 def package_status(settings: Settings) -> dict[str, str]:
     """The digests of the contract package in force on the ledger and of the one installed here."""
-    return {"active": wiring.config_in_force(settings).package, "installed": packages.current_digest()}
+    return {"active": wiring.package_in_force(settings), "installed": packages.current_digest()}
 
 
 def activate(settings: Settings) -> tuple[str, str]:

@@ -14,7 +14,7 @@ Keys are files for their owner alone (0600) and never appear in a message or a r
 from tallystick.identity.authority import Authority
 from tallystick.identity.keys import generate_log_key, load_log_key
 from tallystick.identity.member import Identity
-from tallystick.identity.organisation import create_organisation, load_msp, load_user
+from tallystick.identity.organisation import create_organisation, load_member, load_msp, load_user
 
 __all__ = [
     "Authority",
@@ -22,6 +22,7 @@ __all__ = [
     "create_organisation",
     "generate_log_key",
     "load_log_key",
+    "load_member",
     "load_msp",
     "load_user",
 ]

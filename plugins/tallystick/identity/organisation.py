@@ -100,6 +100,18 @@ def load_user(msp_directory: Path, msp_id: str, name: str) -> Identity:
     return Identity.load(_user(msp_directory, msp_id, name), msp_id)
 
 
+def load_member(users: Path, msp_id: str, name: str) -> Identity:
+    """The user ``name`` in a directory of users, wherever that lies. Raises as `load_user`."""
+    check_name(name, "a user")
+    if not (users / name).is_dir():
+        here = ", ".join(sorted(path.name for path in users.glob("[!.]*") if path.is_dir())) or "none"
+        raise InvalidInput(
+            f"there is no user {name} of {msp_id} in {users}",
+            hint=f"Users there: {here}. Choose one with TALLYSTICK_USER.",
+        )
+    return Identity.load(users / name, msp_id)
+
+
 def certificates(msp_directory: Path, msp_id: str, name: str) -> list[bytes]:
     """The user's certificates (PEM): the one in use, then the former ones. Raises `InvalidInput`."""
     directory = _user(msp_directory, msp_id, name)

@@ -97,6 +97,14 @@ class Configuration:
     package: str
 
 
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """How many blocks were read, and how many rows of each derived table were not what they say."""
+
+    blocks: int
+    differences: dict[str, int]
+
+
 class Ledger(Protocol):
     """A ledger that is open. Safe to use from several threads."""
 

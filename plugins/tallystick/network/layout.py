@@ -144,6 +144,15 @@ class Layout:
         """The certificate of an organisation's authority for TLS."""
         return self.organisations / msp_id / "tls" / "cacerts" / "ca.pem"
 
+    @property
+    def profiles(self) -> Path:
+        """What clients find into the network by."""
+        return self.root / "profiles"
+
+    def profile(self, organisation: Organisation) -> Path:
+        """The profile of an organisation's clients."""
+        return self.profiles / f"{organisation.name}.yaml"
+
     def node(self, name: str) -> Path:
         """A process's own directory: msp/, tls/, data/."""
         return self.root / "nodes" / name

@@ -22,6 +22,7 @@ from tallystick.network.layout import BASE_PORT, PORTS, Layout
 from tallystick.network.lifecycle import Lifecycle
 from tallystick.network.package import package, package_id
 from tallystick.network.processes import Process
+from tallystick.network.profiles import write_profiles
 
 _UP_SECONDS: Final = 60.0
 _LAST_LINES: Final = 6
@@ -113,6 +114,7 @@ def up(
     """
     with _held(root):
         network = _made(root, binaries, consensus, base_port, tell)
+        write_profiles(network.layout)
         ends = time.monotonic() + _UP_SECONDS
         started: dict[str, Process] = {}
         try:

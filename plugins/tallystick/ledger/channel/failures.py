@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from typing import Final
 
 from chaincode.errors import Refusal
@@ -23,6 +25,15 @@ _SIGNERS: Final = (
     ("access denied", "NOT_A_MEMBER"),
     ("FORBIDDEN", "NOT_A_MEMBER"),
 )
+
+
+@contextlib.contextmanager
+def translating() -> Iterator[None]:
+    """The Gateway's errors of what is done inside as ours."""
+    try:
+        yield
+    except GatewayError as error:
+        raise translated(error) from error
 
 
 def translated(error: GatewayError, call: Call | None = None) -> TallystickError:
@@ -52,9 +63,9 @@ def _refused(error: GatewayError, what: str) -> Refused | None:
         return Refused(f"{what} was refused: {refusal}", code=refusal.code, facts=refusal.facts, hint=hint)
     told = "\n".join((error.message, *(reason.message for reason in error.reasons)))
     code = next((code for words, code in _SIGNERS if words in told), "")
-    return (
-        Refused(f"{what} was refused: {code}. {_said(error)}", code=code, hint=HINTS[code]) if code else None
-    )
+    if not code:
+        return None
+    return Refused(f"{what} was refused: {code}. {_said(error)}", code=code, hint=HINTS[code])
 
 
 def _refusal(error: GatewayError) -> Refusal | None:

@@ -54,6 +54,7 @@ class ChannelLedger:
         self._log_key = log_key
         self._clock = clock
         self._deadlines = deadlines
+        self.chaincode = profile.chaincode
         self._connections = profile.connect()
         try:
             gateway = profile.gateway(self._connections, reader, deadlines)

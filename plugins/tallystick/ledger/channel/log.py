@@ -23,8 +23,8 @@ from tallystick.ledger.channel.derived import (
     store_position,
     stored_hash,
 )
-from tallystick.ledger.channel.failures import translated
-from tallystick.ledger.fabric import Gateway, GatewayError, blocks, height
+from tallystick.ledger.channel.failures import translating
+from tallystick.ledger.fabric import Gateway, blocks, height
 from tallystick.ledger.port import Configuration, LoggedBlock
 from tallystick.proof import merkle
 from tallystick.proof.block import origin_of
@@ -53,7 +53,7 @@ class ChannelLog:
         # Another channel of the same name is another ledger, and has a file of its own.
         stem = private_directory(directory) / self.genesis[:16]
         self.derived = Derived(stem.with_suffix(".db"))
-        self._turn = stem.with_suffix(".lock")
+        self.turn = stem.with_suffix(".lock")
         self._known = threading.Lock()
         self._promised = 0
 
@@ -131,14 +131,25 @@ class ChannelLog:
         Raises `NotAsRecorded` for a block that is not as it must be, `CouldNotCheck` where peers cannot
         be reached.
         """
-        try:
+        with translating():
             target = max(height(self._gateway, seconds=_HEIGHT_SECONDS), self._promised)
             if self._stored_height() >= target:
                 return
-            with alone(self._turn), self.derived.writing() as connection:
+            with alone(self.turn), self.derived.writing() as connection:
                 self._follow(connection, target, progress)
-        except GatewayError as error:
-            raise translated(error) from error
+
+    def raw(self, height: int) -> Iterator[bytes]:
+        """The first ``height`` blocks as a peer hands them out, judged by nobody. Raises `CouldNotCheck`."""
+        with translating():
+            for block in blocks(self._gateway, 0, height - 1, seconds=_BLOCKS_SECONDS):
+                yield block.raw
+
+    def made_again(self, path: Path, progress: Callable[[int], None] | None = None) -> int:
+        """Follow from block 0 into another file; returns how many blocks there are. Raises as `follow`."""
+        with translating(), Derived(path).writing() as connection:
+            target = height(self._gateway, seconds=_HEIGHT_SECONDS)
+            self._follow(connection, target, progress)
+        return target
 
     def _follow(
         self, connection: sqlite3.Connection, target: int, progress: Callable[[int], None] | None
@@ -235,10 +246,9 @@ def _configuration(channel: Channel, judged: JudgedBlock) -> Configuration:
 def _genesis(gateway: Gateway) -> str:
     """The digest of the channel's first block, by a peer's word: the charter and older heads name it too."""
     try:
-        for block in blocks(gateway, 0, 0, seconds=_HEIGHT_SECONDS):
-            return parse_block(block.raw).header.digest
-    except GatewayError as error:
-        raise translated(error) from error
+        with translating():
+            for block in blocks(gateway, 0, 0, seconds=_HEIGHT_SECONDS):
+                return parse_block(block.raw).header.digest
     except ProofError as error:
         raise NotAsRecorded(f"block 0 of the channel {gateway.channel} cannot be read: {error}") from error
     raise CouldNotCheck(f"the channel {gateway.channel} has no block yet", hint="Try again.")

@@ -17,6 +17,7 @@ from tallystick.errors import NotAsRecorded
 from tallystick.execution.simulate import Version
 from tallystick.ledger.embedded.appender import Head, write_hashes, write_state
 from tallystick.ledger.embedded.database import DERIVED, SCHEMA, Database
+from tallystick.ledger.port import Rebuilt
 from tallystick.proof.block import GENESIS_PREVIOUS, Block, Config, parse_block
 from tallystick.proof.checkpoint import head_of
 from tallystick.proof.errors import Malformed, ProofError
@@ -25,14 +26,6 @@ from tallystick.proof.membership import Membership
 from tallystick.proof.merkle import Frontier, leaf_hash, stored_count
 
 _PAGE: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Rebuilt:
-    """How many blocks were read, and how many rows of each derived table were not what they say."""
-
-    blocks: int
-    differences: dict[str, int]
 
 
 @dataclass(slots=True)

@@ -63,6 +63,17 @@ class Profile:
             )
         return Member.from_msp(self.identity, self.msp_id)
 
+    def users(self) -> tuple[str, Path]:
+        """The MSP's id and the directory in which the named identity lies, with its fellow users beside it.
+
+        Raises `ConfigurationError` where the profile names no identity.
+        """
+        if self.identity is None:
+            raise ConfigurationError(
+                f"{self.path} names no identity", hint="Add the line `identity:` with an MSP directory."
+            )
+        return self.msp_id, self.identity.parent
+
     def connect(self) -> Connections:
         """Connections to the profile's peers; to be closed by the caller."""
         return Connections(self.peers, self.client)
