@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -104,13 +104,16 @@ def off_chain(settings: Settings) -> OffChain:
     # Asking MLflow would make its database, and a first run takes it ten seconds.
     nothing_yet = kept_here != settings.mlflow_uri and not Path(kept_here).exists()
 
-    def list_runs(origin: str, datasets: Collection[str]) -> Collection[str]:
-        return () if nothing_yet else tracked_runs.list_runs(settings, origin, datasets)
+    def list_runs(origin: str, datasets: Collection[str], recorded: Collection[str]) -> Collection[str]:
+        return () if nothing_yet else tracked_runs.list_runs(settings, origin, datasets, recorded)
+
+    def list_versions(origin: str, names: Collection[str]) -> Mapping[tuple[str, str], str]:
+        return {} if nothing_yet else tracked_runs.list_versions(settings, origin, names)
 
     def read_run(run_id: str) -> tracked_runs.TrackedRun | None:
         return None if nothing_yet else tracked_runs.find_run(settings, run_id)
 
-    runs = TrackedRuns(list_runs, read_run)
+    runs = TrackedRuns(list_runs, list_versions, read_run)
     return OffChain(store, Keyring(settings.keys), fingerprint, runs)
 
 
