@@ -91,11 +91,11 @@ CHECKOUT := pyproject.toml chaincode/__init__.py $(wildcard plugins/*/__init__.p
 # Where the tests' lock is installed already, the smaller one would only take away from it.
 $(VENV)/.ready: requirements.lock $(CHECKOUT) | $(VENV)/.made $(UV)
 	@if [ -e $(VENV)/.ready-dev ]; then $(MAKE) --no-print-directory $(VENV)/.ready-dev; \
-	else echo "Setting up (the first time: about a minute) ..."; $(call install,requirements.lock); fi
+	else echo "Setting up (the first time: a few minutes) ..."; $(call install,requirements.lock); fi
 	@touch $@
 
 $(VENV)/.ready-dev: requirements-dev.lock $(CHECKOUT) | $(VENV)/.made $(UV)
-	@echo "Setting up for tests (the first time: about a minute) ..."
+	@echo "Setting up for tests (the first time: a few minutes) ..."
 	@$(call install,requirements-dev.lock)
 	@touch $(VENV)/.ready $@
 

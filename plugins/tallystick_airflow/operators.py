@@ -38,7 +38,8 @@ class PipelineFailed(AirflowFailException):
 class TallystickOperator(BaseOperator):
     """Runs `step` with an open workspace; an exception is recorded as the task's outcome and raised again.
 
-    Where the ledger cannot be opened or written the task fails: nothing goes on without its record.
+    Where the ledger cannot be opened or written the task fails: nothing goes on without its record. However
+    it ends, the head is remembered outside the home: an older one put back shows, if only failures are gone.
     """
 
     def __init__(self, *, tallystick_conn_id: str = TallystickHook.default_conn_name, **kwargs: Any) -> None:
@@ -51,6 +52,8 @@ class TallystickOperator(BaseOperator):
 
     def execute(self, context: Context) -> Value:
         """Run the step; called by Airflow."""
+        from tallystick.home.memory import remember
+
         ti = context["ti"]
         task = task_of(ti)
         ti.xcom_push(key=TRY_KEY, value=task.try_number)
@@ -64,6 +67,8 @@ class TallystickOperator(BaseOperator):
                 except Exception as unrecorded:
                     error.add_note(f"This outcome could not be recorded: {type(unrecorded).__name__}")
                 raise
+            finally:
+                remember(workspace.settings)
 
     def on_kill(self) -> None:
         """Airflow ends the task (its state was changed, or its supervisor stops): so does the step."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from support.dag_runs import Outcome, records, run_dags
 from support.home import make_home
 
+from tallystick import wiring
+from tallystick.home import memory
+from tallystick.proof.checkpoint import head_of
 from tallystick.settings import Settings
 from tallystick.store import Store
 
@@ -57,6 +61,17 @@ def test_a_failure_is_recorded_by_its_own_task(ran: tuple[Settings, Outcome]) ->
         "record": "failed",
     }
     assert outcome.code == 1
+
+
+def test_the_head_after_the_last_failure_is_remembered_outside_the_home(
+    ran: tuple[Settings, Outcome],
+) -> None:
+    settings, outcome = ran
+    assert [event["state"] for event in outcome.events if event["event"] == "dag"][-1] == "failed"
+    with closing(wiring.open_for_reading(settings)) as ledger:
+        seen = memory.last_seen(settings, ledger.origin)
+        assert seen is not None
+        assert seen.size == head_of(ledger.checkpoint()).size
 
 
 def test_only_an_error_of_ours_tells_an_exit_code(ran: tuple[Settings, Outcome]) -> None:

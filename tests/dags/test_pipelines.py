@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
-from support.dag_runs import Outcome, records, run_dags
+from support.dag_runs import Outcome, environment, records, run_dags
 from support.home import make_home
 
 from tallystick.settings import Settings
@@ -24,6 +26,25 @@ columns:
   - {name: visits, type: int, min: 0, max: 500}
   - {name: severity, type: float, min: 0.0, max: 1.0}
   - {name: cost, type: float, min: 0.0, max: 100000.0}
+"""
+
+SLOW = """
+import time
+from airflow.sdk import DAG
+from tallystick_airflow.operators import TallystickOperator, TallystickRecordOperator
+
+class TallystickWaits(TallystickOperator):
+    def step(self, workspace, requests, context):
+        time.sleep(300)
+
+with DAG("slow", schedule=None):
+    TallystickWaits(task_id="waits") >> TallystickRecordOperator(task_id="record")
+"""
+#: Starts the runner as `tally` does, and hands it its own standard output.
+PARENT = """
+import subprocess, sys
+command = [sys.executable, "-m", "tallystick_airflow.runner", "--with-parent", *sys.argv[1:]]
+subprocess.Popen(command, stdin=subprocess.PIPE).wait()
 """
 
 
@@ -82,3 +103,24 @@ def test_a_row_that_breaks_the_policy_fails_the_pipeline(tmp_path: Path) -> None
     }
     assert outcome.states("own_data_training") == {}
     assert records(settings, "intent") == []
+
+
+def test_when_its_parent_is_killed_the_child_records_that_it_stopped_and_ends(tmp_path: Path) -> None:
+    settings = make_home(tmp_path)
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    (slow / "slow.py").write_text(SLOW)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, "slow", "slow"],
+        env=environment(settings, AIRFLOW__CORE__DAGS_FOLDER=str(slow)),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert parent.stdout is not None
+    assert '"state": "running"' in parent.stdout.readline()
+    parent.kill()
+    told, _ = parent.communicate(timeout=60)  # ends with the last process that could write there
+    assert '"state": "failed"' in told
+    ends = [(body["task"]["task"], body["error"]) for body in records(settings, "outcome")]
+    assert ends == [("waits", "AirflowTaskTerminated"), ("record", "PipelineFailed")]
+    assert [body["outcome"] for body in records(settings, "pipeline")] == ["failed"]

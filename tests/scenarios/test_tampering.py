@@ -221,7 +221,10 @@ def test_one_record_alone_can_be_verified(audited):
 
 def test_a_tracking_server_that_cannot_be_reached_cannot_be_checked(audited):
     class Unreachable:
-        def run_ids(self, origin: str, datasets: Any) -> list[str]:
+        def run_ids(self, origin: str, datasets: Any, recorded: Any) -> list[str]:
+            raise CouldNotCheck("MLflow could not be read")
+
+        def versions(self, origin: str, names: Any) -> Any:
             raise CouldNotCheck("MLflow could not be read")
 
         def run(self, run_id: str) -> Any:

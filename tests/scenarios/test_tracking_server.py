@@ -56,18 +56,24 @@ def test_runs_count_in_experiments_that_this_ledger_made(audited, name, tags, ou
     assert report.verified is not ours
 
 
-def test_an_experiment_named_like_a_dataset_counts_without_our_tag(audited):
+@pytest.mark.parametrize("tag", ["", "other.example/0000000000000000"])
+@pytest.mark.parametrize("name", ["visits", "renamed"])
+def test_an_experiment_with_a_recorded_run_is_ours_whatever_its_name_and_tag(audited, tag, name):
     from mlflow import MlflowClient
 
     client = MlflowClient(audited.settings.mlflow_uri)
     experiment = client.get_experiment_by_name("visits")
     origin = experiment.tags["tallystick.origin"]
     extra = client.create_run(experiment.experiment_id).info.run_id
-    client.delete_experiment_tag(experiment.experiment_id, "tallystick.origin")
+    client.rename_experiment(experiment.experiment_id, name)
+    client.set_experiment_tag(experiment.experiment_id, "tallystick.origin", tag)
+    if not tag:
+        client.delete_experiment_tag(experiment.experiment_id, "tallystick.origin")
     try:
         report = verify_home(audited.settings)
     finally:
         client.set_experiment_tag(experiment.experiment_id, "tallystick.origin", origin)
+        client.rename_experiment(experiment.experiment_id, "visits")
         forgery.execute(audited.mlflow, "DELETE FROM runs WHERE run_uuid = ?", extra)
     assert set(wrong(report)) == {f"run/{extra}"}
 
@@ -120,7 +126,8 @@ def test_a_registered_version_that_leads_elsewhere_is_named(audited, statement, 
     undo = undo.replace("RUN", audited.run.removeprefix("run/"))
     with changed_row(audited.mlflow, statement, undo):
         report = verify_home(audited.settings)
-    assert set(wrong(report)) == {audited.model}
+    nobodys = {"visits/1"} if status == "MISSING" else set()
+    assert set(wrong(report)) == {audited.model} | nobodys
     assert (wrong(report)[audited.model].status, wrong(report)[audited.model].detail) == (status, named)
     assert verify_home(audited.settings).verified
 
@@ -180,6 +187,27 @@ def test_a_file_that_was_added_to_a_run_is_named(audited):
     finally:
         added.unlink()
     assert "artifact run/curve.txt: in MLflow, and not recorded" in wrong(report)[audited.run].detail
+
+
+@pytest.mark.parametrize("origin", ["", "other.example/0000000000000000"])
+def test_a_version_that_somebody_registered_under_a_recorded_name_is_listed(audited, origin):
+    from mlflow import MlflowClient
+
+    client, run_id = MlflowClient(audited.settings.mlflow_uri), None
+    if origin:
+        experiment = client.create_experiment("elsewhere", tags={"tallystick.origin": origin})
+        run_id = client.create_run(experiment).info.run_id
+    made = client.create_model_version("visits", "file:///elsewhere", run_id=run_id)
+    try:
+        report = verify_home(audited.settings)
+    finally:
+        client.delete_model_version("visits", made.version)
+        for table in ("model_versions WHERE version = 2", "experiments WHERE name = 'elsewhere'"):
+            forgery.execute(audited.mlflow, f"DELETE FROM {table}")
+    rogue = f"visits/{made.version}"
+    assert {name: each.status for name, each in wrong(report).items()} == (
+        {} if origin else {rogue: "UNRECORDED"}
+    )
 
 
 def test_a_registered_version_that_names_another_record_is_named(audited):

@@ -19,12 +19,12 @@ from tallystick.network.layout import CHANNEL
 JOINED = "WatcherMSP"
 
 
-def config_update(block: bytes, change: Any, signers: list[Signer]) -> Any:
+def config_update(block: bytes, change: Any, signers: list[Signer], channel: str = CHANNEL) -> Any:
     """An update of the configuration in a block, signed; ``change`` fills in what is read and written."""
     envelope = common_pb2.Envelope.FromString(common_pb2.Block.FromString(block).data.data[0])
     payload = common_pb2.Payload.FromString(envelope.payload)
     config = configtx_pb2.ConfigEnvelope.FromString(payload.data).config
-    update = configtx_pb2.ConfigUpdate(channel_id=CHANNEL)
+    update = configtx_pb2.ConfigUpdate(channel_id=channel)
     change(config.channel_group, update)
     encoded = update.SerializeToString()
     signatures = []

@@ -96,10 +96,12 @@ def test_a_reader_that_left_ends_it_quietly(argv: list[str]) -> None:
     assert done.stderr == b""
 
 
-@pytest.mark.parametrize("redirect", [">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_are_no_error_and_get_no_file(redirect: str, home: Settings) -> None:
+@pytest.mark.parametrize(("redirect", "code"), [(">&-", 3), ("2>&-", 0), ("<&-", 0), ("<&- >&- 2>&-", 3)])
+def test_closed_streams_get_no_file_and_an_answer_for_a_closed_output_is_lost(
+    redirect: str, code: int, home: Settings
+) -> None:
     before = (home.home / "ledger.db").read_bytes()
-    assert tally("log", redirect=redirect).returncode == 0
+    assert tally("log", redirect=redirect).returncode == code
     assert tally("show", "nosuch", redirect=redirect).returncode == 2
     assert tally("nosuch", redirect=redirect).returncode == 2
     assert (home.home / "ledger.db").read_bytes() == before

@@ -138,12 +138,12 @@ def _urls(network: Network) -> dict[str, str]:
 
 
 def _described(network: Network) -> dict[str, Any]:
-    from tallystick.network.layout import CHAINCODE, CHANNEL
+    from tallystick.network.layout import CHAINCODE
 
     layout = network.layout
     return {
         "directory": str(layout.root),
-        "channel": CHANNEL,
+        "channel": layout.channel,
         "chaincode": CHAINCODE,
         "orderers": layout.consensus,
         "base_port": layout.base_port,

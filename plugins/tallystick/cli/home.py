@@ -13,7 +13,7 @@ from tallystick.cli.command import Adder, open_ledger, open_records
 from tallystick.cli.screen import Screen
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
 from tallystick.files import open_regular
-from tallystick.reports.words import not_verified
+from tallystick.reports.words import not_verified, typed
 from tallystick.settings import Settings
 
 #: What the charter takes as the part of the origin before the slash and the digits.
@@ -36,6 +36,7 @@ def add(adder: Adder) -> None:
 
 
 def _init(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick import wiring
     from tallystick.home.create import create_home
     from tallystick.proof.trust import parse_trust
 
@@ -49,10 +50,16 @@ def _init(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
         origin, vkeys = ledger.origin, [key.vkey for key in parse_trust(ledger.trust()).logs]
     finally:
         ledger.close()
+    keys, where = (
+        "keys of one organisation, kept by you alone",
+        "block 0 with the configuration, then the charter",
+    )
+    if wiring.on_channel(settings):
+        keys, where = "a key for the heads that you sign, kept by you alone", "a channel of Fabric"
     screen.table(
         [
-            ("made", str(settings.home), "keys of one organisation, kept by you alone"),
-            ("ledger", origin, "block 0 with the configuration, block 1 with the charter"),
+            ("made", str(settings.home), keys),
+            ("ledger", origin, where),
             *(("vkey", vkey, "give it to whoever shall verify you") for vkey in vkeys),
         ]
     )
@@ -65,28 +72,15 @@ def _init(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
 
 
 def _status(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
-    from tallystick.home import memory
-    from tallystick.home.configure import package_status
+    from tallystick import wiring
     from tallystick.home.identities import ending
-    from tallystick.proof.checkpoint import head_of
-    from tallystick.reports.verification import last_verification
 
-    with open_records(settings, screen) as (ledger, index):
-        head = head_of(ledger.checkpoint())
-        seen = memory.last_seen(settings, ledger.origin)
-        value: dict[str, Any] = {
-            "home": str(settings.home),
-            "origin": ledger.origin,
-            "blocks": ledger.height,
-            "leaves": head.size,
-            "records": index.kinds(),
-            "refusals": _lines(settings.refusals),
-            "package": package_status(settings),
-            "last_head_seen": seen.size if seen else None,
-            "contradiction": memory.contradiction(settings, ledger) or None,
-            "last_verification": last_verification(settings.home, ledger),
-            "mlflow": settings.mlflow_uri,
-        }
+    try:
+        value = _facts(settings, screen)
+    except CouldNotCheck as error:
+        if not wiring.has_ledger(settings):
+            raise
+        return _status_unread(settings, screen, error)
     certificates = ending(settings)
     value["certificates"] = [each.value() for each in certificates]
     package = value["package"]
@@ -111,6 +105,61 @@ def _status(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
     screen.next(("tally verify", "checks all of it") if same == "installed here" else ("tally activate", ""))
     screen.result(value)
     return NotAsRecorded.exit_code if contradiction else 0
+
+
+def _facts(settings: Settings, screen: Screen) -> dict[str, Any]:
+    """What `status` says of the ledger. Raises `CouldNotCheck` where it or the index cannot be used."""
+    from tallystick.home import memory
+    from tallystick.home.configure import package_status
+    from tallystick.proof.checkpoint import head_of
+    from tallystick.reports.verification import last_verification
+
+    with open_records(settings, screen) as (ledger, index):
+        head = head_of(ledger.checkpoint())
+        seen = memory.last_seen(settings, ledger.origin)
+        return {
+            "home": str(settings.home),
+            "origin": ledger.origin,
+            "blocks": ledger.height,
+            "leaves": head.size,
+            "records": index.kinds(),
+            "refusals": _lines(settings.refusals),
+            "package": package_status(settings),
+            "last_head_seen": seen.size if seen else None,
+            "contradiction": memory.contradiction(settings, ledger) or None,
+            "last_verification": last_verification(settings.home, ledger),
+            "mlflow": settings.mlflow_uri,
+        }
+
+
+def _status_unread(settings: Settings, screen: Screen, error: CouldNotCheck) -> int:
+    """What can be told of a home whose ledger or index cannot be used now, on a full disk for one."""
+    from tallystick.reports.verification import noted_verification
+
+    noted = noted_verification(settings.home)
+    screen.table(
+        [
+            ("home", str(settings.home)),
+            ("ledger", settings.ledger_url),
+            ("verified", "nothing noted" if noted is None else verification_line({**noted, "behind": 0})),
+            *(
+                ("", "not held against the ledger now, which may have changed since")
+                for _ in [noted]
+                if noted
+            ),
+        ]
+    )
+    screen.error(f"The rest cannot be read now: {error.message}", error.hint)
+    told = {"kind": type(error).__name__, "message": error.message, "hint": typed(error.hint)}
+    screen.result(
+        {
+            "home": str(settings.home),
+            "ledger": settings.ledger_url,
+            "last_verification": noted,
+            "error": {**told, "exit": error.exit_code},
+        }
+    )
+    return error.exit_code
 
 
 def _rebuild(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:

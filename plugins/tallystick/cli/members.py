@@ -49,7 +49,7 @@ def _rows(configuration: Configuration, changes: Changes) -> list[tuple[str, ...
     who = (
         utc(configuration.time_ms),
         f"block {configuration.block:,}",
-        f"{configuration.enrolment_id} of {configuration.msp_id}",
+        f"{configuration.enrolment_id} of {configuration.msp_id}" if configuration.msp_id else "the founders",
     )
     said = _said(changes) or ["nothing changed"]
     return [(*(who if number == 0 else ("", "", "")), line) for number, line in enumerate(said)]

@@ -87,8 +87,7 @@ def _demo(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
     _prepare_demo(settings, screen)
     ran = _run_pipelines(settings, screen, DEMO_DAGS, {})
     if ran.exit_code:
-        screen.line("A pipeline failed. What the lines above show with a block is on the ledger.")
-        screen.next(("tally log", "what was recorded"))
+        _show_failed(screen, ran, "A pipeline failed", "tally log")
         screen.result(ran.value())
         return ran.exit_code
     screen.line()
@@ -98,17 +97,23 @@ def _demo(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
     screen.table(
         [
             ("  keep this line elsewhere:", f"{head['origin']} {head['size']} {head['root']}"),
+            ("  later, with that in FILE:", typed("tally verify --since FILE")),
             ("  look:", typed("tally dashboard")),
             ("  MLflow:", typed(f"mlflow ui --backend-store-uri {shlex.quote(settings.mlflow_uri)}")),
             ("  one record:", typed("tally show rand-hie")),
             ("  a head to give away:", typed("tally checkpoint")),
-            ("  try it:", typed(f"echo >> {_a_model_file(settings)}; tally verify")),
+            ("  try it, and undo it:", typed(trial(_a_model_file(settings)))),
         ]
     )
     screen.result(
         {**ran.value(), "verification": report.value(), "head": head, "mlflow": settings.mlflow_uri}
     )
     return report.exit_code
+
+
+def trial(file: str) -> str:
+    """What to type to see that a change of ``file`` is found, and to have it as it was again."""
+    return f"echo >> {file}; tally verify; truncate -s -1 {file}"
 
 
 def _a_model_file(settings: Settings) -> str:
@@ -138,8 +143,7 @@ def _run(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> i
     _check_ready(settings)
     ran = _run_pipelines(settings, screen, (_OWN_DAG,), conf)
     if ran.exit_code:
-        screen.line("The pipeline failed. What the lines above show with a block is on the ledger.")
-        screen.next(("tally log --stream pipeline:own_data", "what was recorded"))
+        _show_failed(screen, ran, "The pipeline failed", f"tally log --stream pipeline:{_OWN_DAG}")
     else:
         name = next((record.body["name"] for record in ran.records if record.kind == "dataset"), "ID")
         screen.next(
@@ -147,6 +151,16 @@ def _run(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> i
         )
     screen.result(ran.value())
     return ran.exit_code
+
+
+def _show_failed(screen: Screen, ran: _Pipelines, failed: str, log: str) -> None:
+    """The last lines where something failed: what of it is recorded, and where to see that."""
+    if ran.records:
+        screen.line(f"{failed}. What the lines above show with a block is on the ledger.")
+        screen.next((log, "what was recorded"))
+    else:
+        screen.line(f"{failed}, and nothing was recorded.")
+        screen.next(("tally status", "where everything lies, and which certificates end"))
 
 
 def _configuration(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -186,9 +200,9 @@ def _prepare_demo(settings: Settings, screen: Screen) -> None:
 
 def _check_ready(settings: Settings) -> None:
     """Whether records can be written at all, before a minute is spent on finding out."""
-    from tallystick import wiring
     from tallystick.home.configure import package_status
     from tallystick.home.create import has_charter
+    from tallystick.home.identities import require_signer
     from tallystick.home.memory import require_latest
 
     package = package_status(settings)
@@ -203,7 +217,7 @@ def _check_ready(settings: Settings) -> None:
             f"the ledger {settings.ledger_url} has no charter yet: making this home was interrupted",
             hint="Complete it with: tally init",
         )
-    wiring.signer(settings)
+    require_signer(settings)
     require_latest(settings)
 
 
@@ -231,7 +245,8 @@ def _run_pipelines(
 
 
 def _command(dags: tuple[str, ...], conf: dict[str, Any]) -> list[str]:
-    return [sys.executable, "-m", "tallystick_airflow.runner", *dags, "--conf", json.dumps(conf)]
+    runner = [sys.executable, "-m", "tallystick_airflow.runner", "--with-parent"]
+    return [*runner, *dags, "--conf", json.dumps(conf)]
 
 
 def _events(settings: Settings, dags: tuple[str, ...], conf: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -243,27 +258,29 @@ def _events(settings: Settings, dags: tuple[str, ...], conf: dict[str, Any]) -> 
         "GX_ANALYTICS_ENABLED": "false",
     }
     # Complaints go into a file: a pipe that nobody empties meanwhile would stop the child when it is full.
+    # Nothing is written to standard input: its end tells the child that this process is gone.
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as complaints,
         subprocess.Popen(
-            _command(dags, conf), env=environment, stdout=subprocess.PIPE, stderr=complaints, text=True
+            _command(dags, conf),
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
         ) as child,
     ):
         ended = False
-        try:
-            for line in child.stdout or ():
-                event = json.loads(line)
-                if event["event"] == "error":
-                    raise TallystickError(
-                        f"the pipelines could not be run: {event['message']}",
-                        hint=f"See why in {event['log']}",
-                    )
-                ended = ended or event["event"] == "dag"
-                yield event
-            child.wait()
-        finally:
-            if child.poll() is None:
-                child.terminate()
+        for line in child.stdout or ():
+            event = json.loads(line)
+            if event["event"] == "error":
+                raise TallystickError(
+                    f"the pipelines could not be run: {event['message']}",
+                    hint=f"See why in {event['log']}",
+                )
+            ended = ended or event["event"] == "dag"
+            yield event
+        child.wait()
         complaints.seek(0)
         said = "".join(deque(complaints, maxlen=1)).strip()
     if not ended:

@@ -210,9 +210,13 @@ def _trust_file(folder: Path) -> str:
 
 
 def directory(path: Path) -> Path:
-    """``path``, which must be a directory to write to. Raises `InvalidInput`."""
-    if not path.is_dir():
-        raise InvalidInput(f"{path} is not a directory", hint="Make it first, or name another with --out.")
+    """``path`` as a directory to write to, made if it is missing. Raises `InvalidInput`."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(
+            f"{path} is not a directory to write to: {error.strerror}", hint="Name another with --out."
+        ) from None
     return path
 
 

@@ -115,7 +115,8 @@ def _guarded(arguments: argparse.Namespace, settings: Settings, screen: Screen) 
 
 
 def _told(screen: Screen, message: str, hint: str, kind: str, code: int) -> int:
-    screen.result({"error": {"kind": kind, "message": message, "hint": hint, "exit": code}})
+    told = {"kind": kind, "message": message, "hint": typed(hint), "exit": code}
+    screen.result({"error": told})
     screen.error(message, hint)
     return code
 

@@ -20,6 +20,10 @@ class OutputLost(CouldNotCheck):
     """Standard output takes nothing more: what was done is done, but the answer could not be written."""
 
 
+class _Missing(io.TextIOWrapper):
+    """Stands where a standard stream is closed: what libraries print is dropped, an answer is lost."""
+
+
 def prepare() -> None:
     """Make the streams such that writing a character never fails, and that none of them is missing."""
     _open_missing()
@@ -31,6 +35,11 @@ def prepare() -> None:
 
 def write(stream: TextIO, text: str) -> None:
     """Write ``text`` at once. Raises `OutputLost`, and BrokenPipeError where the reader went away."""
+    if isinstance(stream, _Missing):
+        raise OutputLost(
+            "standard output is closed",
+            hint="Only the answer was lost. Ask again with >/dev/null, or where it can be written.",
+        )
     try:
         stream.write(text)
         stream.flush()
@@ -56,13 +65,13 @@ def settle() -> None:
 def _open_missing() -> None:
     """Put the null device where a standard stream is closed: else the next file that is opened, the
     ledger's perhaps, would get its number, and be written to by whoever writes to that number."""
-    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+    for number, (name, mode) in enumerate((("stdin", "rb"), ("stdout", "wb"), ("stderr", "wb"))):
         if getattr(sys, name) is None:
             null = os.open(os.devnull, os.O_RDWR)
             os.dup2(null, number)  # also where they are equal: children inherit it then
             if null != number:
                 os.close(null)
-            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+            setattr(sys, name, _Missing(os.fdopen(number, mode, closefd=False)))
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 NOT_WITNESSED: Final = "NOT witnessed: no checkpoint that somebody else keeps was there to confirm it."
 _RECORDS: Final = frozenset({"dataset", "screening", "validation", "intent", "run", "model"})
+#: First words of the subjects that are made of the blocks.
+_DERIVED: Final = frozenset({"index", "table", "row"})
 
 
 def add(adder: Adder) -> None:
@@ -108,17 +110,23 @@ def show_report(screen: Screen, report: Report) -> None:
 
 
 def _show_next(screen: Screen, report: Report, *, since: Path | None) -> None:
-    from tallystick.evidence.report import EXIT_CODES
+    from tallystick.evidence.report import EXIT_CODES, UNRECORDED
     from tallystick.reports.summary import short_id
 
-    wrong = next((each for each in report.subjects if EXIT_CODES[each.status] == 1), None)
-    if wrong is not None:
-        shown = f"tally show {short_id(wrong.id)}" if wrong.kind in _RECORDS else "tally log"
-        screen.next((shown, "what was recorded"))
-    elif since is None:
+    bad = next((each for each in report.subjects if EXIT_CODES[each.status] == report.exit_code), None)
+    if report.verified and since is None:
         screen.next(("tally checkpoint", "prints the head; kept elsewhere, it is what --since takes"))
-    else:
+    elif report.verified:
         screen.next(("tally status", ""))
+    elif bad is not None and bad.status == UNRECORDED:
+        screen.next(("tally log", "what is recorded"))
+    elif bad is not None and bad.kind in _RECORDS:
+        screen.next((f"tally show {short_id(bad.id)}", "what was recorded"))
+    elif report.exit_code == 1 and bad is not None and bad.kind.split()[0] in _DERIVED:
+        screen.next(("tally rebuild", "makes it again from the blocks"))
+    elif report.exit_code == 1:
+        screen.line("Keep this home as it is for the auditor, and restore a copy of it elsewhere; there:")
+        screen.next(("tally verify --since FILE", "holds the copy against a checkpoint that was kept"))
 
 
 def _step(what: str, done: int, total: int) -> str:

@@ -17,7 +17,7 @@ from tallystick.errors import CouldNotCheck
 from tallystick.evidence.derived import Derived
 from tallystick.evidence.judged import BadBlock, JudgedBlock, JudgedTransaction
 from tallystick.execution import packages
-from tallystick.execution.isolated import IsolatedContracts
+from tallystick.execution.isolated import IsolatedContracts, Patience
 from tallystick.execution.simulate import Call, Simulation, Snapshot, Version, conflict, simulate
 
 Keep = Callable[[str, str], bool]
@@ -44,6 +44,7 @@ class Replay:
         self._directory = directory
         self._keep = keep
         self._packages: dict[str, Run | None] = {}
+        self._patience = Patience()
         self._open = ExitStack()
 
     def close(self) -> None:
@@ -113,7 +114,10 @@ class Replay:
     def _load(self, digest: str) -> Run:
         if digest == packages.current_digest():
             return _run_here
-        contracts = IsolatedContracts(packages.kept(digest, self._directory))
+        # One process at a time: each may hold a gigabyte, and a log may name any number of packages.
+        self._open.close()
+        self._packages = {each: run for each, run in self._packages.items() if run in (None, _run_here)}
+        contracts = IsolatedContracts(packages.kept(digest, self._directory), self._patience)
         self._open.callback(contracts.close)
         return contracts.run
 

@@ -47,11 +47,16 @@ class FoundRun(Protocol):
 
 
 class RunReader(Protocol):
-    """Reads a tracking server anew. Both methods raise `CouldNotCheck` where it cannot be reached."""
+    """Reads a tracking server anew. Every method raises `CouldNotCheck` where it cannot be reached."""
 
-    def run_ids(self, origin: str, datasets: Collection[str]) -> Collection[str]:
-        """Every run, deleted ones too, in the experiments of the ledger ``origin``: those that it made, and
-        those that nobody's ledger made and that are named like one of its ``datasets``."""
+    def run_ids(self, origin: str, datasets: Collection[str], recorded: Collection[str]) -> Collection[str]:
+        """Every run, deleted ones too, in the experiments of the ledger ``origin``: those that it made, those
+        that hold a ``recorded`` run, and those that nobody's ledger made and that are named like one of its
+        ``datasets``."""
+
+    def versions(self, origin: str, names: Collection[str]) -> Mapping[tuple[str, str], str]:
+        """Every version of the registered models ``names``, by name and version, with the run that it says it
+        is of, empty where it says none; but those of a run of another ledger than ``origin``."""
 
     def run(self, run_id: str) -> FoundRun | None:
         """A run with the digests of its artifacts as they are now; None where it is deleted or not there."""
@@ -63,17 +68,24 @@ class TrackedRuns:
 
     def __init__(
         self,
-        list_runs: Callable[[str, Collection[str]], Collection[str]],
+        list_runs: Callable[[str, Collection[str], Collection[str]], Collection[str]],
+        list_versions: Callable[[str, Collection[str]], Mapping[tuple[str, str], str]],
         read_run: Callable[[str], FoundRun | None],
     ) -> None:
         self._list_runs = list_runs
+        self._list_versions = list_versions
         self._read_run = lru_cache(maxsize=1024)(read_run)
         self._gone: Unreachable | None = None
 
-    def run_ids(self, origin: str, datasets: Collection[str]) -> Collection[str]:
+    def run_ids(self, origin: str, datasets: Collection[str], recorded: Collection[str]) -> Collection[str]:
         """As `RunReader.run_ids`."""
         with self._asking():
-            return self._list_runs(origin, datasets)
+            return self._list_runs(origin, datasets, recorded)
+
+    def versions(self, origin: str, names: Collection[str]) -> Mapping[tuple[str, str], str]:
+        """As `RunReader.versions`."""
+        with self._asking():
+            return self._list_versions(origin, names)
 
     def run(self, run_id: str) -> FoundRun | None:
         """As `RunReader.run`."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from tallystick import sealing
-from tallystick.errors import CouldNotCheck, Missing
+from tallystick.errors import CouldNotCheck, Missing, NotAsRecorded
 from tallystick.evidence import training
 from tallystick.evidence.derived import Derived, Row
 from tallystick.evidence.objects import Findings, Objects
@@ -72,36 +72,26 @@ def examine(
         if row is not None:
             yield looking.judge(row)
         return
-    total, done, datasets = derived.count(KINDS), 0, set()
+    total, done = derived.count(KINDS), 0
     for kind in KINDS:
         for row in derived.records(kind):
-            if kind == "dataset":
-                datasets.add(row[0].split("/")[1])
             yield looking.judge(row)
             done += 1
             tell("records", done, total)
-    yield from _unrecorded(derived, off_chain.runs, origin, datasets)
-
-
-def _unrecorded(
-    derived: Derived, runs: RunReader | None, origin: str, datasets: Collection[str]
-) -> Iterator[Subject]:
-    if runs is None:
+    if off_chain.runs is None:
         return
     try:
-        found = runs.run_ids(origin, datasets)
+        yield from looking.unrecorded_runs(off_chain.runs, origin)
+        yield from looking.unrecorded_versions(off_chain.runs, origin)
     except CouldNotCheck as error:
         yield Subject("tracking", "all", UNCHECKED, error.message)
-        return
-    for run_id in sorted(found):
-        if derived.record(f"run/{run_id}") is None:
-            yield Subject("run", f"run/{run_id}", UNRECORDED, "tracked in our experiments, and not recorded")
 
 
 class _Looking:
     """Looks at records of one ledger; what many share (a dataset's key, a policy) is looked at once."""
 
     def __init__(self, derived: Derived, off_chain: OffChain) -> None:
+        self._derived = derived
         self._recorded = Recorded(derived)
         self._off_chain = off_chain
         self.objects = lru_cache(maxsize=256)(self._objects)
@@ -128,6 +118,31 @@ class _Looking:
         if len(findings.details) > 5:
             details.append(f"and {len(findings.details) - 5} more")
         return Subject(kind, record_id, findings.status, "; ".join(details))
+
+    def unrecorded_runs(self, runs: RunReader, origin: str) -> Iterator[Subject]:
+        """What is tracked in the ledger's experiments without a record. Raises `CouldNotCheck`."""
+        datasets = {_name(row) for row in self._derived.records("dataset")}
+        recorded = {row[0].removeprefix("run/") for row in self._derived.records("run")}
+        for run_id in sorted({*runs.run_ids(origin, datasets, recorded)} - recorded):
+            yield Subject("run", f"run/{run_id}", UNRECORDED, "tracked in our experiments, and not recorded")
+
+    def unrecorded_versions(self, runs: RunReader, origin: str) -> Iterator[Subject]:
+        """What is registered under a recorded model's name and is of none. Raises `CouldNotCheck`."""
+        recorded = {(_name(row), self._run_of(row)) for row in self._derived.records("model")}
+        versions = runs.versions(origin, {name for name, _ in recorded})
+        for (name, version), run_id in sorted(versions.items()):
+            if not run_id or (name, run_id) not in recorded:
+                said = (
+                    "registered in MLflow under this model's name, and not of a run that is recorded for it"
+                )
+                yield Subject("registered version", f"{name}/{version}", UNRECORDED, said)
+
+    def _run_of(self, row: Row) -> str:
+        """The run that a model's record is of; empty for a record that is not of its form."""
+        try:
+            return str(self._recorded.body(row)["run"]["id"]).removeprefix("run/")
+        except (NotAsRecorded, CouldNotCheck):
+            return ""
 
     def _look(
         self, findings: Findings, record_id: str, kind: str, body: Mapping[str, Any], *, retired: bool
@@ -206,6 +221,11 @@ class _Looking:
         run = self._recorded.target(body, "run")
         intent = self._recorded.target(run, "intent")
         training.judge_model(findings, self._objects_of(intent), body, run, self._off_chain.runs)
+
+
+def _name(row: Row) -> str:
+    """What a record's id has between its kind and its version."""
+    return str(row[0].split("/")[1])
 
 
 def _check_file(findings: Findings, objects: Objects, what: str, file: Mapping[str, Any]) -> str | None:

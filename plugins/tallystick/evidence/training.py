@@ -14,6 +14,8 @@ from tallystick.evidence.runs import FoundRun, RunReader
 #: What the intent declared before training started and the sealed record must repeat.
 _DECLARED: Final = ("dataset", "code", "algorithm", "seed")
 _SHOWN: Final = 40
+#: Under this a tracked run has what a metric's history holds beside its last value.
+_HISTORY: Final = " (history)"
 
 
 def judge_run(
@@ -157,6 +159,12 @@ def differences(kind: str, recorded: Mapping[str, Any], now: Mapping[str, Any]) 
     for name in sorted(recorded.keys() | now.keys()):
         if name not in now:
             yield f"{kind} {name}: recorded, and gone from MLflow"
+        elif (
+            name not in recorded
+            and (last := name.removesuffix(_HISTORY)) in recorded
+            and now[name] == now[name]
+        ):
+            yield f"{kind} {name}: recorded {_shown(recorded[last])}, MLflow now says {_shown(now[name])}"
         elif name not in recorded:
             yield f"{kind} {name}: in MLflow, and not recorded"
         elif repr(recorded[name]) != repr(now[name]):

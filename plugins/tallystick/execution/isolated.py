@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -27,7 +28,10 @@ from tallystick.execution.simulate import Call, Scan, Simulation, Snapshot, Vers
 
 _CHILD: Final = Path(__file__).with_name("child.py")
 _SECONDS: Final = 60.0
-_MOST_BYTES: Final = 64 << 20
+_SECONDS_MORE: Final = 0.1
+#: A transaction's records are 4 MiB at most; nobody writes as much state beside them.
+_MOST_BYTES: Final = 16 << 20
+_MOST_READS: Final = 100_000
 _PIECE: Final = 1 << 20
 _NO_ANSWER: Final = "gave what is no answer"
 _encode: Final = json.JSONEncoder(
@@ -35,15 +39,35 @@ _encode: Final = json.JSONEncoder(
 ).encode
 
 
+class Patience:
+    """How long packages may take: ``seconds``, and ``more`` for each transaction that was run.
+
+    Whoever runs several packages gives all of them one, so that they have that long together.
+    """
+
+    def __init__(self, seconds: float = _SECONDS, more: float = _SECONDS_MORE) -> None:
+        self._most = self._left = seconds
+        self._more = more
+
+    @contextmanager
+    def spending(self) -> Iterator[float]:
+        """Yields by when (of the monotonic clock) what is done now must be done; what it took is spent."""
+        start = time.monotonic()
+        try:
+            yield start + min(self._left, self._most)
+        finally:
+            self._left += self._more - (time.monotonic() - start)
+
+
 class IsolatedContracts:
     """The package ``files`` (by path below chaincode/) in a process of its own, until `close`.
 
     Raises `CouldNotCheck`, at once and in every call, where the process cannot be started, ends, takes
-    longer than ``seconds`` for a transaction or gives what is no answer. It is gone then.
+    longer than ``patience`` has left or gives what is no answer. It is gone then.
     """
 
-    def __init__(self, files: Mapping[str, bytes], *, seconds: float = _SECONDS) -> None:
-        self._seconds = seconds
+    def __init__(self, files: Mapping[str, bytes], patience: Patience) -> None:
+        self._patience = patience
         folder = tempfile.TemporaryDirectory(prefix="contracts-", ignore_cleanup_errors=True)
         try:
             self._process = subprocess.Popen(
@@ -63,8 +87,9 @@ class IsolatedContracts:
         for pipe in (self._process.stdin, self._process.stdout):
             os.set_blocking(pipe.fileno(), False)  # type: ignore[union-attr]
         package = [[path, base64.b64encode(data).decode()] for path, data in files.items()]
-        if self._exchange(package, time.monotonic() + seconds) != "ready":
-            self._fail(_NO_ANSWER)
+        with patience.spending() as deadline:
+            if self._exchange(package, deadline) != "ready":
+                self._fail(_NO_ANSWER)
 
     def run(self, snapshot: Snapshot, call: Call, likely: Iterable[str] = ()) -> Simulation:
         """As `tallystick.execution.simulate.simulate`; ``likely`` are keys that will probably be read.
@@ -72,32 +97,33 @@ class IsolatedContracts:
         Raises the contract's `Refusal` (its code, without facts) and `CouldNotCheck`.
         """
         serving = _Serving(snapshot)
-        deadline = time.monotonic() + self._seconds
-        answer = self._exchange(
-            {
-                "caller": [call.caller.msp_id, call.caller.enrolment_id, sorted(call.caller.roles)],
-                "contract": call.contract,
-                "id": call.transaction_id,
-                "known": [[key, serving.get(key)] for key in likely],
-                "request": call.request.decode(),
-                "time": call.claimed_time,
-                "transaction": call.transaction,
-            },
-            deadline,
-        )
-        try:
-            while True:
-                match answer:
-                    case {"get": key, **rest} if not rest:
-                        answer = self._exchange(serving.get(key), deadline)
-                    case {"scan": [start, end, limit], **rest} if not rest:
-                        answer = self._exchange(serving.scan(start, end, limit), deadline)
-                    case {"refused": str(code), **rest} if not rest:
-                        raise Refusal(code)
-                    case _:
-                        return serving.simulation(answer)
-        except (TypeError, ValueError, KeyError, AttributeError):
-            self._fail(_NO_ANSWER)
+        with self._patience.spending() as deadline:
+            try:
+                asked = {
+                    "caller": [call.caller.msp_id, call.caller.enrolment_id, sorted(call.caller.roles)],
+                    "contract": call.contract,
+                    "id": call.transaction_id,
+                    "known": [[key, serving.get(key)] for key in likely],
+                    "request": call.request.decode(),
+                    "time": call.claimed_time,
+                    "transaction": call.transaction,
+                }
+                return self._converse(serving, asked, deadline)
+            except (TypeError, ValueError, KeyError, AttributeError):
+                self._fail(_NO_ANSWER)
+
+    def _converse(self, serving: _Serving, asked: Any, deadline: float) -> Simulation:
+        answer = self._exchange(asked, deadline)
+        while True:
+            match answer:
+                case {"get": key, **rest} if not rest:
+                    answer = self._exchange(serving.get(key), deadline)
+                case {"scan": [start, end, limit], **rest} if not rest:
+                    answer = self._exchange(serving.scan(start, end, limit), deadline)
+                case {"refused": str(code), **rest} if not rest:
+                    raise Refusal(code)
+                case _:
+                    return serving.simulation(answer)
 
     def close(self) -> None:
         """End the process; safe to call again."""
@@ -156,7 +182,7 @@ class IsolatedContracts:
 
 
 class _Serving:
-    """Serves one transaction's reads from a snapshot, and notes what was read there."""
+    """Serves one transaction's reads from a snapshot, and notes what was read there: so much and no more."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
@@ -164,16 +190,24 @@ class _Serving:
         self._scans: list[Scan] = []
 
     def get(self, key: Any) -> str | None:
-        found = self._snapshot.get(_text(key))
+        self._note(key)
+        found = self._snapshot.get(key)
         self._versions[key] = found[1] if found else None
         return found[0].decode() if found else None
 
     def scan(self, start: Any, end: Any, limit: Any) -> list[list[str]]:
         if type(limit) is not int or not 1 <= limit <= host_limits.MAX_SCAN:
             raise ValueError
-        page = self._snapshot.scan(_text(start), _text(end), limit)
+        self._note(start, end)
+        page = self._snapshot.scan(start, end, limit)
         self._scans.append(Scan(start, end, limit, page_digest(page)))
         return [[key, value.decode()] for key, value, _ in page]
+
+    def _note(self, *keys: Any) -> None:
+        if any(len(_text(key)) > host_limits.MAX_KEY for key in keys):
+            raise ValueError
+        if len(self._versions) + len(self._scans) >= _MOST_READS:
+            raise ValueError
 
     def simulation(self, answer: Any) -> Simulation:
         """What the transaction did. Raises what `IsolatedContracts.run` takes for no answer."""

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from tallystick import wiring
+from tallystick.clients import charter
 from tallystick.errors import InvalidInput, Refused
 from tallystick.files import alone
 from tallystick.home.administrators import ADMIN, administrators
-from tallystick.identity import Authority, Identity, load_msp
+from tallystick.identity import Authority, Identity, load_msp, load_user
 from tallystick.identity import organisation as organisations
 from tallystick.identity.certificates import load_certificate, load_revocations
-from tallystick.proof.membership import Msp
+from tallystick.proof.errors import ProofError
+from tallystick.proof.membership import Membership, Msp, NotInForce, serialise_identity
 from tallystick.settings import Settings
 
 #: How long before its end a certificate is spoken of; in an authority's last year its members' get shorter.
@@ -89,6 +93,34 @@ def revoke(settings: Settings, msp_id: str, user: str) -> int | None:
         if msps == in_force:
             return None
         return wiring.reconfigure(settings, signer, msps=msps)
+
+
+def require_signer(settings: Settings) -> None:
+    """That what ``settings.user`` of ``settings.msp_id`` signs counts on the ledger now.
+
+    Raises `Refused` with the host's code where it does not, and `CouldNotCheck` where the key is not here.
+    """
+    if wiring.on_channel(settings):
+        with closing(wiring.open_channel(settings)) as ledger:
+            charter.read(ledger, wiring.signer(settings))  # peers answer no others
+        return
+    user, msp_id = settings.user, settings.msp_id
+    identity = load_user(settings.msp, msp_id, user)
+    try:
+        signer = serialise_identity(identity.msp_id, identity.certificate_pem)
+        in_force = Membership(wiring.config_in_force(settings).msps)
+        in_force.judge(signer, time.time_ns() // 1_000_000)
+    except ProofError as error:
+        code = error.code if isinstance(error, NotInForce) else "NOT_A_MEMBER"
+        hint = {
+            "NOT_A_MEMBER": "Set TALLYSTICK_MSP and TALLYSTICK_USER to a member; see who is: tally members",
+            "NOT_YET_VALID": "Compare this machine's clock with that of the machine that certified the user.",
+        }.get(code, f"If {user} is to write again, with a new key: tally renew {user} --msp {msp_id}")
+        raise Refused(
+            f"{user} of {msp_id} cannot write on this ledger now: {code}",
+            code=code,
+            hint=f"{hint}\nNothing was recorded.",
+        ) from None
 
 
 def ending(settings: Settings, *, at: datetime | None = None) -> list[Ending]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import closing
 
 from tallystick import heads, wiring
@@ -22,8 +23,10 @@ def contradiction(settings: Settings, ledger: Ledger) -> str:
         return ""
     now = head_of(ledger.checkpoint())
     if now.size < seen.size:
-        return f"it has {now.size:,} leaves, and this machine saw {seen.size:,}: records were taken away"
-    return f"it does not extend the head of {seen.size:,} leaves that this machine saw: it was rewritten"
+        told = f"it has {now.size:,} leaves, and this machine saw {seen.size:,}: records were taken away"
+    else:
+        told = f"it does not extend the head of {seen.size:,} leaves that this machine saw: it was rewritten"
+    return f"{told}, or another copy of this home wrote on: two homes cannot continue one ledger"
 
 
 def last_seen(settings: Settings, origin: str) -> Checkpoint | None:
@@ -50,6 +53,20 @@ def require_latest(settings: Settings) -> None:
     if problem:
         raise NotAsRecorded(
             f"the ledger {settings.ledger_url} is not the one this machine saw last: {problem}",
-            hint="Nothing was recorded. Put the newer home back; keep this one for the auditor.\n"
+            hint="Nothing was recorded. Put the newer home back, or go on in the copy that wrote on;"
+            " keep this one for the auditor.\nFor a try beside it make a home of its own, not a copy:"
+            " TALLYSTICK_HOME=DIR tally init\n"
             f"To go on from here all the same, move away what remembers the other, and keep it: {path}",
         )
+
+
+def remember(settings: Settings) -> None:
+    """Keep the ledger's head outside the home. Where it cannot be kept that is said: nothing hangs on it.
+
+    Raises `NotAsRecorded` as `heads.remember_head` does.
+    """
+    try:
+        with closing(wiring.open_for_reading(settings)) as ledger:
+            heads.remember_head(settings.state_dir, ledger.checkpoint(), ledger.consistency_proof)
+    except CouldNotCheck as error:
+        logging.getLogger(__name__).warning("This head is not remembered here: %s", error.message)

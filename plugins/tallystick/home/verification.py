@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from tallystick.evidence.subjects import OffChain
 from tallystick.evidence.verify import verify
 from tallystick.evidence.witness import Kept
 from tallystick.fingerprint.keys import Keyring, TableKey
+from tallystick.home.memory import remember
 from tallystick.proof.errors import ProofError
 from tallystick.proof.trust import parse_trust
 from tallystick.reports.index import compare_index
@@ -69,22 +69,13 @@ def verify_home(
         keep_verification(settings.home, refused.value(), 0, None)
         return refused
     if report.exit_code != 1:
-        _remember(settings)
+        remember(settings)
     if only is None:
         ledger_sound = [(each.kind, each.status) for each in report.subjects[:1]] == [("ledger", VERIFIED)]
         if ledger_sound:
             report = report.also(_index(settings, progress))
         keep_verification(settings.home, report.value(), height - 1, report.head)
     return report
-
-
-def _remember(settings: Settings) -> None:
-    """Keep the head outside the home. Where it cannot be kept that is said: the verdict is the same."""
-    try:
-        with closing(wiring.open_for_reading(settings)) as ledger:
-            heads.remember_head(settings.state_dir, ledger.checkpoint(), ledger.consistency_proof)
-    except CouldNotCheck as error:
-        logging.getLogger(__name__).warning("This head is not remembered here: %s", error.message)
 
 
 def off_chain(settings: Settings) -> OffChain:
@@ -104,13 +95,16 @@ def off_chain(settings: Settings) -> OffChain:
     # Asking MLflow would make its database, and a first run takes it ten seconds.
     nothing_yet = kept_here != settings.mlflow_uri and not Path(kept_here).exists()
 
-    def list_runs(origin: str, datasets: Collection[str]) -> Collection[str]:
-        return () if nothing_yet else tracked_runs.list_runs(settings, origin, datasets)
+    def list_runs(origin: str, datasets: Collection[str], recorded: Collection[str]) -> Collection[str]:
+        return () if nothing_yet else tracked_runs.list_runs(settings, origin, datasets, recorded)
+
+    def list_versions(origin: str, names: Collection[str]) -> Mapping[tuple[str, str], str]:
+        return {} if nothing_yet else tracked_runs.list_versions(settings, origin, names)
 
     def read_run(run_id: str) -> tracked_runs.TrackedRun | None:
         return None if nothing_yet else tracked_runs.find_run(settings, run_id)
 
-    runs = TrackedRuns(list_runs, read_run)
+    runs = TrackedRuns(list_runs, list_versions, read_run)
     return OffChain(store, Keyring(settings.keys), fingerprint, runs)
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from tallystick.files import write_atomic
 from tallystick.network.binaries import Binaries
-from tallystick.network.layout import CHANNEL, HOST, ORDERER_MSP, ORDERERS, ORGANISATIONS, Layout
+from tallystick.network.layout import HOST, ORDERER_MSP, ORDERERS, ORGANISATIONS, Layout
 from tallystick.network.tools import run
 
 PROFILE: Final = "Audit"
@@ -49,7 +49,7 @@ def write_genesis(layout: Layout, binaries: Binaries) -> None:
     """Write the channel's first block. Raises `CouldNotCheck` where configtxgen cannot make it."""
     document = yaml.safe_dump({"Profiles": {PROFILE: profile(layout)}})
     write_atomic(layout.config / "configtx.yaml", document.encode(), 0o644)
-    arguments = ["-profile", PROFILE, "-configPath", str(layout.config), "-channelID", CHANNEL]
+    arguments = ["-profile", PROFILE, "-configPath", str(layout.config), "-channelID", layout.channel]
     run(
         [binaries.program("configtxgen"), *arguments, "-outputBlock", str(layout.genesis)],
         {},

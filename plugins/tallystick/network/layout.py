@@ -74,11 +74,12 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One network: its directory, how it orders, and the first of its ports."""
+    """One network: its directory, how it orders, the first of its ports, and its channel."""
 
     root: Path
     consensus: str
     base_port: int
+    channel: str = CHANNEL
 
     @property
     def orderers(self) -> tuple[Orderer, ...]:
@@ -115,7 +116,7 @@ class Layout:
     @property
     def genesis(self) -> Path:
         """The channel's first block."""
-        return self.root / "genesis.block"
+        return self.root / ("genesis.block" if self.channel == CHANNEL else f"{self.channel}.block")
 
     @property
     def package(self) -> Path:

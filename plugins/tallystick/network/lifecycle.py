@@ -14,7 +14,7 @@ from typing import Any, Final
 from tallystick.errors import CouldNotCheck
 from tallystick.network.binaries import Binaries
 from tallystick.network.configuration import client_environment
-from tallystick.network.layout import CHAINCODE, CHANNEL, HOST, ORDERER_MSP, Layout, Orderer, Peer
+from tallystick.network.layout import CHAINCODE, HOST, ORDERER_MSP, Layout, Orderer, Peer
 from tallystick.network.tools import attempt, reason, run, until
 
 #: One call of a program; none of them takes a second on an idle machine.
@@ -101,7 +101,7 @@ class Lifecycle:
         code, told = attempt(
             [
                 *(self._program(), "lifecycle", "chaincode", "querycommitted"),
-                *("-C", CHANNEL, "-n", CHAINCODE, "-O", "json"),
+                *("-C", self.layout.channel, "-n", CHAINCODE, "-O", "json"),
             ],
             client_environment(self.layout, peer, "admin"),
             doing=f"asking {peer.name} for the contracts' definition",
@@ -145,7 +145,7 @@ class Lifecycle:
     def height(self, peer: Peer) -> int | None:
         """How many blocks the peer has; None where it does not answer."""
         code, told = attempt(
-            [self._program(), "channel", "getinfo", "-c", CHANNEL],
+            [self._program(), "channel", "getinfo", "-c", self.layout.channel],
             client_environment(self.layout, peer, "admin"),
             doing=f"asking {peer.name} for its height",
             deadline=_CALL_SECONDS,
@@ -162,13 +162,21 @@ class Lifecycle:
             *("--tlsCert", str(user / "tls" / "cert.pem"), "--tlsKey", str(user / "tls" / "key.pem")),
             *("--userCert", str(user / "signcerts" / "cert.pem")),
             *("--userKey", str(user / "keystore" / "key.pem")),
-            *("endorsers", "--channel", CHANNEL, "--chaincode", CHAINCODE, "--server", f"{HOST}:{peer.port}"),
+            *(
+                "endorsers",
+                "--channel",
+                self.layout.channel,
+                "--chaincode",
+                CHAINCODE,
+                "--server",
+                f"{HOST}:{peer.port}",
+            ),
         ]
 
     def _query(self, peer: Peer) -> tuple[int, str]:
         call = json.dumps({"Args": ["charter:read", "{}"]})
         return attempt(
-            [self._program(), "chaincode", "query", "-C", CHANNEL, "-n", CHAINCODE, "-c", call],
+            [self._program(), "chaincode", "query", "-C", self.layout.channel, "-n", CHAINCODE, "-c", call],
             client_environment(self.layout, peer, "admin"),
             doing=f"asking the contracts through {peer.name}",
             deadline=_CALL_SECONDS,
@@ -176,7 +184,7 @@ class Lifecycle:
 
     def _join_orderer(self, orderer: Orderer) -> None:
         tls = self.layout.node(orderer.name) / "tls"
-        command = [self.binaries.program("osnadmin"), "channel", "join", "--channelID", CHANNEL]
+        command = [self.binaries.program("osnadmin"), "channel", "join", "--channelID", self.layout.channel]
         command += ["--config-block", str(self.layout.genesis), "-o", f"{HOST}:{orderer.admin_port}"]
         command += ["--ca-file", str(self.layout.tls_root(ORDERER_MSP))]
         command += ["--client-cert", str(tls / "cert.pem"), "--client-key", str(tls / "key.pem")]
@@ -217,7 +225,7 @@ class Lifecycle:
         return self.binaries.program("peer")
 
     def _definition(self, version: str) -> list[str]:
-        return ["-C", CHANNEL, "-n", CHAINCODE, "-v", version, "--sequence", "1"]
+        return ["-C", self.layout.channel, "-n", CHAINCODE, "-v", version, "--sequence", "1"]
 
     def _orderer(self, peer: Peer) -> list[str]:
         tls = self.layout.user(peer.organisation.msp_id, "admin") / "tls"

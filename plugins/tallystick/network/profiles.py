@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from tallystick.files import private_directory, write_atomic
-from tallystick.network.layout import CHAINCODE, CHANNEL, HOST, Layout, Organisation
+from tallystick.network.layout import CHAINCODE, HOST, Layout, Organisation
 
 
 def write_profiles(layout: Layout) -> None:
@@ -30,7 +30,7 @@ def profile(layout: Layout, organisation: Organisation) -> dict[str, Any]:
     user = layout.user(organisation.msp_id, default_user(organisation))
     own_first = sorted(layout.peers, key=lambda peer: peer.organisation is not organisation)
     return {
-        "channel": CHANNEL,
+        "channel": layout.channel,
         "chaincode": CHAINCODE,
         "msp_id": organisation.msp_id,
         "identity": _from(layout.profiles, user),

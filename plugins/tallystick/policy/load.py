@@ -14,6 +14,7 @@ from tallystick.policy.checks import Problem, closest, nearest, problems
 from tallystick.policy.marked import EDIT_ME, Marked, Place, read_marked
 from tallystick.policy.models import DatasetPolicy
 
+_MOST_TOLD = 21
 _ASKED = {
     ("source",): "say where the data comes from",
     ("licence",): "say under which licence the data may be used",
@@ -60,9 +61,11 @@ def _raise(path: Path, marked: Marked, found: list[Problem]) -> None:
             place = place[:-1]
         return marked.lines.get(place, 1)
 
-    first, *others = sorted(found, key=line)
-    also = [f"{path}:{line(problem)}  {problem.text}" for problem in others[:20]]
-    raise PolicyError(path, line(first), first.text, hint="\n".join(also))
+    first, *others = found = sorted(found, key=line)
+    if not others:
+        raise PolicyError(path, line(first), first.text)
+    told = [f"{path}:{line(problem)}  {problem.text}" for problem in found[:_MOST_TOLD]]
+    raise PolicyError(path, line(first), f"{len(found):,} problems, from this line on", hint="\n".join(told))
 
 
 def _unedited(value: Any, place: Place) -> Iterable[Problem]:

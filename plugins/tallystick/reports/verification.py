@@ -48,11 +48,10 @@ def last_verification(home: Path, ledger: Ledger) -> dict[str, Any] | None:
     None where there is none that can be read, and where it is of a head that ``ledger`` does not extend.
     A note without a head says that the ledger could not be read to its end, and never that all is well.
     """
-    try:
-        note = json.loads(read_small(home / _NAME))
-        head = _head(note)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    note = noted_verification(home)
+    if note is None:
         return None
+    head = _head(note)
     if head is None:
         return None if note["verified"] else {**note, "behind": 0}
     if head.origin != ledger.origin or not heads.extends(head, ledger.consistency_proof):
@@ -60,6 +59,16 @@ def last_verification(home: Path, ledger: Ledger) -> dict[str, Any] | None:
     if head.size == head_of(ledger.checkpoint()).size:
         return {**note, "behind": 0}
     return {**note, "behind": max(1, ledger.height - 1 - note["block"])}
+
+
+def noted_verification(home: Path) -> dict[str, Any] | None:
+    """The note as it was kept, held against no ledger; None where there is none that can be read."""
+    try:
+        note: dict[str, Any] = json.loads(read_small(home / _NAME))
+        _head(note)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return note
 
 
 def _head(note: dict[str, Any]) -> Checkpoint | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
@@ -89,20 +90,48 @@ def find_run(settings: Settings, run_id: str) -> TrackedRun | None:
         )
 
 
-def list_runs(settings: Settings, origin: str, datasets: Collection[str]) -> dict[str, str]:
+def list_runs(
+    settings: Settings, origin: str, datasets: Collection[str], recorded: Collection[str] = ()
+) -> dict[str, str]:
     """Every run, deleted ones too, in the experiments of the ledger ``origin``: run id to experiment's name.
 
-    Those are the experiments that it made, and those that no ledger made and that are named like one of
-    its ``datasets``. Raises `CouldNotCheck` where MLflow cannot be read.
+    Those are the experiments that it made, those that hold a ``recorded`` run, whatever became of their name
+    and tags, and those that no ledger made and that are named like one of its ``datasets``. Raises
+    `CouldNotCheck` where MLflow cannot be read.
     """
     with tracking(settings) as client:
+        known = [_unless_gone(lambda id=run_id: client.get_run(id)) for run_id in recorded]  # type: ignore[misc]
+        holding = {run.info.experiment_id for run in known if run is not None}
         found: dict[str, str] = {}
         for experiment in _pages(client.search_experiments, _ALL):
             made_by = experiment.tags.get(ORIGIN)
-            if made_by == origin or (made_by is None and experiment.name in datasets):
+            named = made_by is None and experiment.name in datasets
+            if made_by == origin or experiment.experiment_id in holding or named:
                 runs = _pages(client.search_runs, [experiment.experiment_id], "", _ALL)
                 found |= {run.info.run_id: experiment.name for run in runs}
         return found
+
+
+def list_versions(settings: Settings, origin: str, names: Collection[str]) -> dict[tuple[str, str], str]:
+    """Every version of the registered models ``names``, by name and version, with its run, if it names one.
+
+    On a shared server those of a run in an experiment that another ledger than ``origin`` made are left to
+    it. Raises `CouldNotCheck` where MLflow cannot be read.
+    """
+    with tracking(settings) as client:
+
+        @cache
+        def made_by(run_id: str) -> str:
+            run = _unless_gone(lambda: client.get_run(run_id)) if run_id else None
+            tags = client.get_experiment(run.info.experiment_id).tags if run else {}
+            return str(tags.get(ORIGIN, origin))
+
+        return {
+            (name, str(version.version)): version.run_id or ""
+            for name in names
+            for version in _pages(client.search_model_versions, f"name='{name}'")
+            if made_by(version.run_id or "") == origin
+        }
 
 
 def _pages(search: Callable[..., Any], *arguments: Any) -> Iterator[Any]:

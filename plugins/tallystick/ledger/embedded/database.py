@@ -39,6 +39,7 @@ CREATE TABLE head (
 #: "Tally" in ASCII, so that `file` and a mistaken path are told apart from any other database.
 APPLICATION_ID: Final = 0x54616C79
 _BUSY_SECONDS: Final = 60.0
+_RESTORE: Final = "Keep it as it is for the auditor, restore a copy and check that: tally verify --since FILE"
 
 
 class _Connection(sqlite3.Connection):
@@ -143,7 +144,9 @@ def _connect(path: Path, *, check: bool = True) -> _Connection:
     )
     try:
         if check and connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-            raise NotAsRecorded(f"{path} is not a Tallystick ledger, or its first page is damaged")
+            raise NotAsRecorded(
+                f"{path} is not a Tallystick ledger, or its first page is damaged", hint=_RESTORE
+            )
         if not read_only:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
@@ -182,7 +185,4 @@ def _opening(path: Path) -> Iterator[None]:
 
 
 def _damaged(path: Path, error: Any) -> NotAsRecorded:
-    return NotAsRecorded(
-        f"the ledger file {path} is damaged: {error}",
-        hint="Keep it as it is for the auditor, restore a copy and check that: tally verify --since FILE",
-    )
+    return NotAsRecorded(f"the ledger file {path} is damaged: {error}", hint=_RESTORE)

@@ -72,7 +72,7 @@ class Profile:
             raise ConfigurationError(
                 f"{self.path} names no identity", hint="Add the line `identity:` with an MSP directory."
             )
-        return self.msp_id, self.identity.parent
+        return self.msp_id, self.identity.resolve().parent
 
     def connect(self) -> Connections:
         """Connections to the profile's peers; to be closed by the caller."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -183,3 +185,59 @@ def test_a_child_that_complains_a_lot_does_not_stop_both(
     monkeypatch.setattr(pipelines, "_command", lambda *_: [sys.executable, "-c", code])
     with pytest.raises(TallystickError, match="code 0: last words"):
         list(pipelines._events(home, ("x",), {}))
+
+
+def test_a_revoked_user_is_told_by_name_before_airflow_starts(
+    home: Settings, directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["revoke", "pipeline"]) == 0
+    capsys.readouterr()
+    before = wiring.open_for_reading(home).height
+    assert run_with(monkeypatch, [task("ingest", "running")], directory) == 1
+    told = capsys.readouterr()
+    assert "pipeline of OperatorMSP cannot write on this ledger now: REVOKED" in told.err
+    assert "tally renew pipeline --msp OperatorMSP" in told.err
+    assert "Nothing was recorded." in told.err
+    assert told.out == ""
+    assert wiring.open_for_reading(home).height == before
+    assert main(["renew", "pipeline"]) == 0
+    assert run_with(monkeypatch, [task("ingest", "success", {}), ended("success")], directory) == 0
+
+
+def test_where_nothing_was_recorded_no_lines_with_a_block_are_spoken_of(
+    home: Settings, directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unrecorded = [task("validate", "failed", {"error": "E"}), ended("failed")]
+    assert (
+        run_with(
+            monkeypatch,
+            unrecorded,
+            directory,
+        )
+        == 1
+    )
+    assert "with a block" in capsys.readouterr().out
+    other = [{**event, "run": "manual__9"} for event in unrecorded]
+    assert run_with(monkeypatch, other, directory) == 1
+    out = capsys.readouterr().out
+    assert "The pipeline failed, and nothing was recorded." in out
+    assert "with a block" not in out
+
+
+def test_what_the_demo_says_to_try_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    file, seen = tmp_path / "a model", tmp_path / "seen"
+    file.write_bytes(b"model: 1")
+    tally = f"tally() {{ cat {shlex.quote(str(file))} > {shlex.quote(str(seen))}; }}; "
+    subprocess.run(["/bin/sh", "-c", tally + pipelines.trial(shlex.quote(str(file)))], check=True)
+    assert seen.read_bytes() == b"model: 1\n"
+    assert file.read_bytes() == b"model: 1"
+
+
+def test_the_child_holds_a_pipe_that_ends_when_this_process_does(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "--with-parent" in pipelines._command(("x",), {})
+    code = "import os, select, stat; assert stat.S_ISFIFO(os.fstat(0).st_mode)"
+    code += f"; assert not select.select([0], [], [], 0)[0]; print({json.dumps(ended('success'))!r})"
+    monkeypatch.setattr(pipelines, "_command", lambda *_: [sys.executable, "-c", code])
+    assert [each["event"] for each in pipelines._events(home, ("x",), {})] == ["dag"]

@@ -18,7 +18,7 @@ from tallystick.fingerprint.keys import Keyring
 from tallystick.ledger.embedded.stored import StoredFile
 from tallystick.store import Store
 
-NOTHING_TRACKED = TrackedRuns(lambda origin, datasets: (), lambda run_id: None)
+NOTHING_TRACKED = TrackedRuns(lambda *asked: (), lambda *asked: {}, lambda run_id: None)
 
 
 @pytest.fixture
@@ -179,10 +179,32 @@ def test_a_server_that_does_not_answer_is_asked_once():
         asked.append(arguments)
         raise Unreachable("nobody answers")
 
-    runs = TrackedRuns(away, away)
+    runs = TrackedRuns(away, away, away)
     for _ in range(2):
         with pytest.raises(Unreachable):
             runs.run("1")
         with pytest.raises(Unreachable):
-            runs.run_ids("origin", ())
+            runs.run_ids("origin", (), ())
+        with pytest.raises(Unreachable):
+            runs.versions("origin", ())
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "run", "recorded"),
+    [("1", "1" * 32, True), ("2", "", False), ("2", "f" * 32, False)],
+)
+def test_a_version_under_a_recorded_models_name_is_of_a_run_recorded_for_it(host, version, run, recorded):
+    _, declared = declare(host)
+    model = host.submit("register_model", ledgers.model(host.submit("record_run", ledgers.run(declared))))
+    name = model["id"].split("/")[1]
+    asked = []
+
+    def versions(origin, names):
+        asked.append((origin, names))
+        return {(name, version): run}
+
+    report = look(host, TrackedRuns(lambda *asked: (), versions, lambda run_id: None))
+    assert asked == [(host.ledger.origin, {name})]
+    listed = [(each.id, each.status) for each in report.subjects if each.kind == "registered version"]
+    assert listed == ([] if recorded else [(f"{name}/{version}", "UNRECORDED")])

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,8 +15,8 @@ from chaincode.catalogue import invoke
 from chaincode.context import Caller
 from chaincode.errors import Refusal
 from tallystick.errors import CouldNotCheck
-from tallystick.execution import packages
-from tallystick.execution.isolated import IsolatedContracts
+from tallystick.execution import isolated, packages
+from tallystick.execution.isolated import IsolatedContracts, Patience
 from tallystick.execution.simulate import Call, simulate
 
 CURRENT = packages.manifest(Path(chaincode.__file__).parent)
@@ -51,7 +52,7 @@ def call(request: bytes = b"{}") -> Call:
 
 
 def run(files, state=None, likely=(), seconds=20.0):
-    contracts = IsolatedContracts(files, seconds=seconds)
+    contracts = IsolatedContracts(files, Patience(seconds))
     try:
         return contracts.run(state or State(), call(), likely)
     finally:
@@ -92,7 +93,7 @@ def test_what_will_probably_be_read_is_sent_along_and_the_rest_is_asked_for():
 
 def test_the_installed_package_runs_there_as_here():
     request = Call("provenance", "nothing", b"{}", CALLER, "a" * 64, 5)
-    contracts = IsolatedContracts(CURRENT)
+    contracts = IsolatedContracts(CURRENT, Patience())
     for run_once in (lambda: simulate(invoke, State(), request), lambda: contracts.run(State(), request)):
         with pytest.raises(Refusal) as refused:
             run_once()
@@ -120,6 +121,15 @@ def say(answer: str) -> str:
     return f"import os, struct; text = {answer!r}.encode(); os.write(1, struct.pack('>I', len(text)) + text)"
 
 
+def ask(key: str) -> str:
+    """A body that asks for one key after another, past the code that limits them."""
+    return f"""
+import __main__
+for number in range(10**9):
+    __main__._ask({{"get": {key}}})
+"""
+
+
 @pytest.mark.parametrize(
     ("body", "how"),
     [
@@ -135,13 +145,17 @@ def say(answer: str) -> str:
         (say("7"), "no answer"),
         (say('{"get":7}'), "no answer"),
         (say('{"scan":["a","b",-1]}'), "no answer"),
+        (ask(key="'x' * 513"), "no answer"),
+        (ask(key="'x/' + str(number)"), "no answer"),
+        ("import os, struct; os.write(1, struct.pack('>I', 17 << 20))", "no answer"),
         (say('{"reads":["x"],"records":[],"response":"","writes":[]}'), "no answer"),
         (say('{"reads":[],"records":[],"response":"","writes":[[7,"x"]]}'), "no answer"),
         (say('{"reads":[],"records":[1],"response":"","writes":[]}'), "no answer"),
         ("import os; os.write(1, b'\\xff' * 8); return b''", "no answer"),
     ],
 )
-def test_a_process_that_ends_hangs_or_talks_rubbish_could_not_check(body, how):
+def test_a_process_that_ends_hangs_or_talks_rubbish_could_not_check(body, how, monkeypatch):
+    monkeypatch.setattr(isolated, "_MOST_READS", 500)
     with pytest.raises(CouldNotCheck, match=how):
         run(probe(body), State(a="one"), seconds=1.5)
 
@@ -153,7 +167,7 @@ def test_a_package_that_cannot_be_imported_could_not_check(top):
 
 
 def test_once_it_failed_it_stays_failed():
-    contracts = IsolatedContracts(probe("raise SystemExit"))
+    contracts = IsolatedContracts(probe("raise SystemExit"), Patience())
     for _ in range(2):
         with pytest.raises(CouldNotCheck):
             contracts.run(State(), call())
@@ -163,7 +177,7 @@ def test_once_it_failed_it_stays_failed():
 def test_a_process_that_cannot_be_started_could_not_check(monkeypatch):
     monkeypatch.setattr(sys, "executable", "no such program")
     with pytest.raises(CouldNotCheck, match="no process could be started"):
-        IsolatedContracts(CURRENT)
+        IsolatedContracts(CURRENT, Patience())
 
 
 def test_it_has_no_environment_and_nothing_of_ours(monkeypatch):
@@ -205,7 +219,7 @@ def test_it_reaches_no_file_process_or_network(tmp_path, body):
 
 
 def test_it_is_gone_after_use():
-    contracts = IsolatedContracts(CURRENT)
+    contracts = IsolatedContracts(CURRENT, Patience())
     process, folder = contracts._process, contracts._folder.name
     assert Path(folder).is_dir()
     contracts.close()
@@ -215,10 +229,29 @@ def test_it_is_gone_after_use():
 
 
 def test_a_process_that_does_not_listen_is_not_waited_for():
-    contracts = IsolatedContracts(probe("return b''"), seconds=1.0)
+    contracts = IsolatedContracts(probe("return b''"), Patience(1.0))
     contracts.run(State(), call())
     os.kill(contracts._process.pid, 19)
     start = time.monotonic()
     with pytest.raises(CouldNotCheck, match="took too long"):
         contracts.run(State(), call(b"x" * (4 << 20)))
     assert time.monotonic() - start < 10
+
+
+def test_patience_is_spent_and_grows_with_what_was_run(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(isolated, "time", SimpleNamespace(monotonic=lambda: now))
+    patience, given = Patience(60.0, more=1.0), []
+    for took in (25.0, 25.0, 25.0, 0.0):
+        with patience.spending() as deadline:
+            given.append(deadline - now)
+            now += took
+    assert given == [60.0, 36.0, 12.0, -12.0]
+
+
+def test_no_transaction_is_given_more_than_the_first():
+    patience = Patience(60.0, more=1000.0)
+    with patience.spending():
+        pass
+    with patience.spending() as deadline:
+        assert deadline <= time.monotonic() + 60.0

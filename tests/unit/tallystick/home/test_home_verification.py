@@ -142,6 +142,7 @@ def test_a_ledger_older_than_what_this_machine_saw_is_not_written_on(tmp_path):
         memory.require_latest(settings)
     (remembered,) = settings.state_dir.glob("heads/*.note")
     assert str(remembered) in caught.value.hint
+    assert "another copy of this home wrote on" in caught.value.message
     write_a_block(settings)
     write_a_block(settings)
     with pytest.raises(NotAsRecorded, match="rewritten"):

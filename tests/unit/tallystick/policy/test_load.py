@@ -110,7 +110,7 @@ def test_defaults_filled_in_are_part_of_the_digest(load) -> None:
 def test_what_is_wrong_is_named_with_its_line(load, old: str, new: str, line: int, says: str) -> None:
     assert old in GOOD
     error = refusal(load, GOOD.replace(old, new, 1))
-    assert says in error.message
+    assert says in str(error)
     assert error.message.startswith(f"{error.path}:{error.line}  ")
     assert error.line == line
 
