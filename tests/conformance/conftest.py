@@ -7,13 +7,26 @@ from collections.abc import Callable
 import pytest
 from conformance.hosts import HOSTS, Host, Kind
 from conformance.probe import invoke
+from support.channels import CHANNELS
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "needs(what): only for hosts that have it (conformance.hosts)")
+    config.addinivalue_line("markers", "fabric: runs on a live network")
 
 
-@pytest.fixture(params=HOSTS)
+def pytest_sessionfinish():
+    CHANNELS.close()
+
+
+def pytest_terminal_summary(terminalreporter):
+    passed = [report.nodeid for report in terminalreporter.stats.get("passed", []) if report.when == "call"]
+    counts = {name: sum(f"[{name}" in each for each in passed) for name in HOSTS}
+    told = ", ".join(f"{count} on {name}" for name, count in counts.items())
+    terminalreporter.write_line(f"conformance: scenarios passed: {told}")
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.fabric][: name == "fabric"]) for name in HOSTS])
 def host_kind(request) -> Kind:
     """One kind of host after the other; those that lack what the scenario needs are left out."""
     kind = HOSTS[request.param]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from support import ledgers
+from support.channels import CHANNELS, revoke_reader
 
 from tallystick.identity import Identity
 
@@ -39,4 +40,5 @@ class Kind:
 
 HOSTS: Final[Mapping[str, Kind]] = {
     "embedded": Kind(ledgers.make_host, ledgers.revoke_reader, frozenset({CLOCK, ENDORSING, SHARED_BLOCKS})),
+    "fabric": Kind(CHANNELS.make_host, revoke_reader, frozenset({ENDORSING})),
 }

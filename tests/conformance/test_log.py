@@ -113,16 +113,18 @@ class TestProofs:
 
 class TestConfigurations:
     def test_the_first_names_the_members_and_who_set_it(self, host):
-        (first,) = host.ledger.configurations()
+        first, *_ = found = list(host.ledger.configurations())
         assert [each.msp_id for each in first.organisations] == sorted(ledgers.PARTIES.values())
         assert all(each.roots and not each.revoked for each in first.organisations)
-        assert (first.block, first.msp_id, first.enrolment_id) == (0, "OperatorMSP", "admin")
+        assert first.block == 0
+        # Where nobody signs the first block, it is who put the contracts in force.
+        assert (found[-1].msp_id, found[-1].enrolment_id) == ("OperatorMSP", "admin")
 
     def test_a_revoked_certificate_is_named_by_its_serial_number(self, host, reconfigured):
         host.submit("register_dataset", ledgers.dataset())
         serial = reconfigured(host)
-        first, second = host.ledger.configurations()
+        *_, first, second = host.ledger.configurations()
         (operator,) = [each for each in second.organisations if each.msp_id == "OperatorMSP"]
         assert operator.revoked == (serial,)
         assert second.package == first.package
-        assert (first.block, second.block) == (0, host.ledger.height - 1)
+        assert first.block < second.block == host.ledger.height - 1

@@ -12,6 +12,7 @@ from typing import Any
 
 from fabric_protos.common import common_pb2
 
+from tallystick.proof.errors import NotProven
 from tallystick.proof.fabric.channel import Channel
 
 LOG = "audit.example/fabric"
@@ -43,6 +44,19 @@ def stored(network: str) -> Stored:
         names = json.loads(archive.read("names.json"))
         blocks = sorted(name for name in archive.namelist() if name.endswith(".block"))
         return Stored(tuple(archive.read(name) for name in blocks), names)
+
+
+@cache
+def sound(network: str) -> tuple[bytes, ...]:
+    """The blocks of ``raft`` or ``bft`` before the first that our contracts would not have allowed."""
+    channel, found = Channel(LOG), []
+    for block in stored(network).blocks:
+        try:
+            channel.judge(block)
+        except NotProven:
+            break
+        found.append(block)
+    return tuple(found)
 
 
 def altered(block: bytes, change: Callable[[Any], None]) -> bytes:

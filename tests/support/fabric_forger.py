@@ -31,7 +31,7 @@ from google.protobuf import timestamp_pb2
 from support.fabric_network import Live
 
 from chaincode import canonical
-from tallystick.network.layout import CHAINCODE, CHANNEL, HOST, ORDERER_MSP
+from tallystick.network.layout import CHAINCODE, HOST, ORDERER_MSP
 from tallystick.proof.membership import P256_ORDER
 
 BOTH = ("operator", "regulator")
@@ -75,7 +75,7 @@ class Forger:
         channel = common_pb2.ChannelHeader(
             type=kind,
             timestamp=now,
-            channel_id=CHANNEL,
+            channel_id=self.live.layout.channel,
             tx_id=transaction_id or hashlib.sha256(nonce + self.signer.identity).hexdigest(),
             extension=extension,
         )

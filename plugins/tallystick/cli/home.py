@@ -50,10 +50,8 @@ def _init(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
         origin, vkeys = ledger.origin, [key.vkey for key in parse_trust(ledger.trust()).logs]
     finally:
         ledger.close()
-    keys, where = (
-        "keys of one organisation, kept by you alone",
-        "block 0 with the configuration, then the charter",
-    )
+    keys = "keys of one organisation, kept by you alone"
+    where = "block 0 with the configuration, block 1 with the charter"
     if wiring.on_channel(settings):
         keys, where = "a key for the heads that you sign, kept by you alone", "a channel of Fabric"
     screen.table(

@@ -1,4 +1,7 @@
-"""How each organisation's clients find into the network: a profile for each (docs/formats/fabric-profile.md)."""
+"""How each organisation's clients find into the network: a profile for each.
+
+What stands in one: docs/formats/fabric-profile.md.
+"""
 
 from __future__ import annotations
 

@@ -55,6 +55,7 @@ class ChannelLedger:
         self._clock = clock
         self._deadlines = deadlines
         self.chaincode = profile.chaincode
+        self.reader = reader
         self._connections = profile.connect()
         try:
             gateway = profile.gateway(self._connections, reader, deadlines)

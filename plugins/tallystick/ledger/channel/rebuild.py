@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from tallystick.errors import NotAsRecorded
 from tallystick.files import alone
-from tallystick.ledger.channel.derived import TABLES
+from tallystick.ledger.channel.derived import TABLES, Derived
 from tallystick.ledger.channel.log import ChannelLog
 
 
@@ -24,11 +26,7 @@ def rebuild(log: ChannelLog, progress: Callable[[int], None] | None = None) -> t
         _remove(new)
         height = log.made_again(new, progress)
         differences = _differences(new, path)
-        _remove(path)
-        with closing(sqlite3.connect(new)) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        new.replace(path)
-        _remove(new)
+        _put_in_place(new, log.derived)
     return height, differences
 
 
@@ -37,8 +35,24 @@ def _differences(new: Path, old: Path) -> dict[str, int]:
     if not old.exists():
         return dict.fromkeys(TABLES, 0)
     with closing(sqlite3.connect(new)) as connection:
-        connection.execute("ATTACH ? AS old", (str(old),))
+        with contextlib.suppress(sqlite3.DatabaseError):  # then no table of it can be read
+            connection.execute("ATTACH ? AS old", (str(old),))
         return {table: _differing(connection, table) for table in TABLES}
+
+
+def _put_in_place(new: Path, derived: Derived) -> None:
+    try:
+        with derived.writing() as connection:
+            connection.execute("ATTACH ? AS new", (str(new),))
+            connection.execute("BEGIN IMMEDIATE")
+            for table in TABLES:
+                connection.execute(f"DELETE FROM main.{table}")  # noqa: S608
+                connection.execute(f"INSERT INTO main.{table} SELECT * FROM new.{table}")  # noqa: S608
+            connection.execute("COMMIT")
+        _remove(new)
+    except NotAsRecorded:  # damaged: nobody else can work with it either
+        _remove(derived.path)
+        new.replace(derived.path)
 
 
 def _differing(connection: sqlite3.Connection, table: str) -> int:
