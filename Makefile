@@ -16,13 +16,21 @@ export TALLYSTICK_HOME ?= $(CURDIR)/.tallystick
 # Tests call the environment's programs by name. `demo` must not: it prints commands as the user's own shell finds them.
 test test-unit coverage bench go: export PATH := $(CURDIR)/$(BIN):$(GO_HOME)/bin:$(PATH)
 
-.PHONY: help demo dashboard fabric test test-unit lint coverage bench browser go lock clean
+.PHONY: help demo demo-fabric dashboard fabric test test-unit lint coverage bench browser go lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "make %-12s%s\n", $$1, $$2 }'
 
 demo: $(VENV)/.ready ## both audited pipelines on real data, then their verification
 	@$(BIN)/tally demo
+
+demo-fabric: export TALLYSTICK_HOME := $(CURDIR)/.tallystick-fabric
+demo-fabric: export TALLYSTICK_LEDGER := fabric://$(CURDIR)/.tallystick-fabric/fabric/profiles/operator.yaml
+demo-fabric: $(VENV)/.ready ## the same on a live Fabric network of three organisations (after make fabric)
+	@$(BIN)/tally fabric up
+	@$(BIN)/tally demo
+	@echo "The network keeps running. To look at it and to stop it (tally fabric down), in your shell:"
+	@echo "  export TALLYSTICK_HOME=$$TALLYSTICK_HOME TALLYSTICK_LEDGER=$$TALLYSTICK_LEDGER"
 
 dashboard: $(VENV)/.ready ## the dashboard on the ledger of this checkout
 	@$(BIN)/tally dashboard
@@ -70,7 +78,8 @@ lock: $(UV) ## resolve the locks anew (they carry no index address)
 	lock benchmarks/requirements.in -o benchmarks/requirements.lock
 
 clean: ## remove the environment, the caches and what the demo kept
-	rm -rf $(VENV) .cache .tallystick .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage build *.egg-info plugins/*.egg-info
+	@! [ -d .tallystick-fabric ] || TALLYSTICK_HOME=$(CURDIR)/.tallystick-fabric $(BIN)/tally fabric down
+	rm -rf $(VENV) .cache .tallystick .tallystick-fabric .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage build *.egg-info plugins/*.egg-info
 
 # ---- the environment: a stamp per lock, so that a warm run does nothing ----
 
