@@ -1,7 +1,8 @@
 """Digests of what derives from rows: keyed under a privacy regime, plain without one (ledger.md).
 
 The store is addressed by sealed digests too, so that whoever has the key finds everything from a record
-alone: `remember` keeps ``objects/sealed/<keyed digest>``, a file whose content is the plain SHA-256.
+alone: `remember` keeps ``objects/sealed/<keyed digest>``, a file whose content is the plain SHA-256. Without
+a regime what is made of the rows is remembered so too, for an erasure alone (`steps.opening.store_of`).
 """
 
 from __future__ import annotations

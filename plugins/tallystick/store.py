@@ -2,7 +2,7 @@
 
     ROOT/<2 hex digits>/<62 hex digits>        the object, mode 0400
     ROOT/<2 hex digits>/<62 hex digits>.ref    what was too big to copy: canonical JSON {path, size}
-    ROOT/sealed/<64 hex digits>                which object a keyed digest means (sealing.py)
+    ROOT/sealed/<64 hex digits>                which object a keyed digest means, and whose it is (sealing.py)
     ROOT/data-docs/<64 hex digits>             the page of a validation result (steps/validation.py)
     ROOT/incoming/                             copies under way, of no meaning to a reader
 
@@ -73,11 +73,19 @@ class Store:
         self._root = root
         self._incoming = root / "incoming"
         self._copy_limit = copy_limit
+        self._note: Callable[[str], object] = str
 
     @property
     def root(self) -> Path:
         """The directory that holds everything."""
         return self._root
+
+    def noting(self, note: Callable[[str], object]) -> Store:
+        """This store, telling ``note`` the digest of each object before it has its name; what that raises
+        keeps the object out."""
+        noting = Store(self._root, self._copy_limit)
+        noting._note = note
+        return noting
 
     def add_file(
         self, path: Path, progress: Progress | None = None, *, may_refer: bool = True
@@ -281,12 +289,14 @@ class Store:
         place = self._place(digest)
         private_directory(place.parent)
         with alone(self._root):
-            new = not self._has(digest)
+            self._note(digest)
+            new = not self.has(digest)
             write_atomic(_reference(place), document, 0o400)
             written = _identity(_reference(place)) if new else None
         return StoredObject(digest, size, referenced=True, written=written)
 
-    def _has(self, digest: str) -> bool:
+    def has(self, digest: str) -> bool:
+        """Whether there is such an object, whatever its bytes are now."""
         place = self._place(digest)
         return os.path.lexists(place) or os.path.lexists(_reference(place))
 
@@ -300,7 +310,8 @@ class Store:
         private_directory(place.parent)
         os.fsync(incoming.fileno)  # the long part, before others have to wait
         with alone(self._root):
-            new = not self._has(digest)
+            self._note(digest)
+            new = not self.has(digest)
             publish(incoming.fileno, incoming.path, place, 0o400)
             return _identity(place) if new else None
 

@@ -12,10 +12,11 @@ from support.home import make_home
 from tallystick import sealing
 from tallystick.cli import main
 from tallystick.clients.provenance import Requests, Task
+from tallystick.errors import Missing
 from tallystick.home.verification import verify_home
 from tallystick.settings import Settings
 from tallystick.steps.ingest import ingest
-from tallystick.steps.opening import open_dataset
+from tallystick.steps.opening import open_dataset, store_of
 from tallystick.steps.screening import run_screening
 from tallystick.steps.track import track
 from tallystick.steps.train import train
@@ -39,9 +40,12 @@ columns:
 """
 
 
-def _run_chain(w, directory: Path, name: str, shift: int, parents=()):
+OPEN = POLICY.replace("privacy: {regime: hipaa-safe-harbor}", "privacy: {regime: none, reason: a test}")
+
+
+def _run_chain(w, directory: Path, name: str, shift: int, parents=(), text: str = POLICY):
     source, policy = directory / f"{name}.csv", directory / "policy.yaml"
-    policy.write_text(POLICY)
+    policy.write_text(text)
     rows = [f"{(number * 7) % 90},{(number * number + shift) % 50}" for number in range(120)]
     source.write_text("age,visits\n" + "\n".join(rows) + "\n")
     requests = Requests(Task("visits", name, "all", -1, 1))
@@ -98,8 +102,9 @@ def test_an_erased_version_is_trained_on_no_more(home, tmp_path, capsys):
     assert (again.version, again.repeated) == (2, False)
 
 
-def _erase(first) -> None:
-    assert main(["retire", first.dataset.id, "--reason", "the subjects asked for it", "--erase"]) == 0
+def _erase(*datasets) -> None:
+    for each in datasets:
+        assert main(["retire", each.dataset.id, "--reason", "the subjects asked for it", "--erase"]) == 0
 
 
 def _statuses(home: Settings) -> dict[str, str]:
@@ -171,3 +176,92 @@ def test_without_the_deed_the_word_hides_nothing(home, tmp_path):
     assert _statuses(home)[first.dataset.id] == "CHANGED"
     forgery.execute(home.home / "mlflow" / "mlflow.db", "UPDATE params SET value = '8' WHERE key = 'seed'")
     assert {status for id, status in _statuses(home).items() if id.startswith("run/")} == {"CHANGED"}
+
+
+@pytest.mark.parametrize("text", [POLICY, OPEN], ids=["regime", "none"])
+def test_what_two_versions_share_goes_with_the_last_of_them(home, tmp_path, capsys, text):
+    w = open_workspace(home)
+    first, *_ = _run_chain(w, tmp_path, "first", 0, text=text)
+    # Another file than the second's: a version of the latest's bytes would only be a use of it.
+    between, *_ = _run_chain(w, tmp_path, "between", 9, text=text)
+    third, _, trained = _run_chain(w, tmp_path, "third", 0, text=text)
+    assert (third.version, third.file) == (3, first.file)
+    _erase(first)
+    assert all(w.store.verify(digest) for digest in (third.file, trained.sealed, trained.artifacts))
+    assert _statuses(home)[third.dataset.id] == "verified"
+    _erase(third)
+    assert not any(w.store.has(digest) for digest in (third.file, trained.sealed, trained.artifacts))
+    assert verify_home(home).verified
+    _erase(between)
+    assert _objects(home) == []
+
+
+@pytest.mark.parametrize("text", [POLICY, OPEN], ids=["regime", "none"])
+def test_what_an_interrupted_training_stored_goes_too(home, tmp_path, capsys, monkeypatch, text):
+    w = open_workspace(home)
+    first, *_ = _run_chain(w, tmp_path, "first", 0, text=text)
+    lasting = set(_objects(home))
+    with monkeypatch.context() as killed:
+        killed.setattr("tallystick.steps.train._outcome", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            _train_again(w, first)
+    sealed = _train_again(w, first).sealed
+    assert len(set(_objects(home)) - lasting) >= 1
+    assert w.store.verify(sealed)
+    _erase(first)
+    assert _objects(home) == []
+    # The intent without a run stays what it is.
+    assert set(_statuses(home).values()) == {"ERASED", "verified", "ABANDONED"}
+
+
+@pytest.mark.parametrize("text", [POLICY, OPEN], ids=["regime", "none"])
+def test_a_step_that_ends_after_the_erasure_stores_nothing(home, tmp_path, capsys, text):
+    w = open_workspace(home)
+    first, *_ = _run_chain(w, tmp_path, "first", 0, text=text)
+    store = store_of(w, open_dataset(w, first.dataset))
+    _erase(first)
+    with pytest.raises(Missing):
+        store.add_bytes(b"a model of rows that are erased")
+    assert _objects(home) == []
+
+
+def test_what_a_running_training_of_another_dataset_stored_stays(home, tmp_path, capsys):
+    w = open_workspace(home)
+    first, *_ = _run_chain(w, tmp_path, "first", 0, text=OPEN)
+    second, *_ = _run_chain(w, tmp_path, "second", 9, text=OPEN)
+    shared = [store_of(w, open_dataset(w, each.dataset)).add_bytes(b"shared") for each in (first, second)]
+    _erase(first)
+    assert w.store.verify(shared[0])
+    _erase(second)
+    assert _objects(home) == []
+
+
+def test_an_open_file_that_is_still_here_is_not_erased(home, tmp_path, capsys):
+    w = open_workspace(home)
+    first, _, trained = _run_chain(w, tmp_path, "first", 0, text=OPEN)
+    _run_chain(w, tmp_path, "second", 9, text=OPEN)
+    files = [home.objects / digest[:2] / digest[2:] for digest in (first.file, trained.sealed)]
+    kept = [file.read_bytes() for file in files]
+    _erase(first)
+    assert _statuses(home)[first.dataset.id] == "ERASED"
+    for data in kept:
+        w.store.add_bytes(data)
+    subjects = {subject.id: subject for subject in verify_home(home).subjects}
+    assert subjects[first.dataset.id].status == "CHANGED"
+    assert "still here: run `tally retire" in subjects[first.dataset.id].detail
+    capsys.readouterr()
+    _erase(first)
+    assert "Removed" in capsys.readouterr().out
+    assert not any(file.exists() for file in files)
+    assert verify_home(home).verified
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _train_again(w, ingested):
+    requests = Requests(Task("visits", "again", "all", -1, 1))
+    return train(
+        w, requests, ingested, run_screening(w, requests, ingested), run_validation(w, requests, ingested)
+    )

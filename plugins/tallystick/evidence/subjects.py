@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -112,6 +113,8 @@ class _Looking:
                 elif retired and not erased:
                     notes = [f"{retired} on record"]
                 notes += self._look(findings, record_id, kind, body, retired=bool(retired))
+                if erased:
+                    self._still_here(findings, kind, body, self._recorded.dataset_of(kind, body) or record_id)
         if erased and not findings.details:
             return Subject(kind, record_id, ERASED, erased)
         details = [*findings.details[:5], *([erased] if erased else notes)]
@@ -170,6 +173,26 @@ class _Looking:
             return ""
         return f"with {dataset}, as a retirement record says" if dataset else "a retirement record says so"
 
+    def _still_here(self, findings: Findings, kind: str, body: Mapping[str, Any], dataset: str) -> None:
+        """What was made of rows and is named by a plain digest can still be read after its key is gone."""
+        for what, digests in _of_rows(kind, body):
+            sha256 = digests.get(sealing.PLAIN)
+            if sha256 and self._off_chain.store.has(sha256) and sha256 not in self._kept:
+                again = f"run `tally retire {dataset} --erase` again"
+                findings.add(CHANGED, f"{what}: recorded as erased, but still here: {again}")
+
+    @cached_property
+    def _kept(self) -> set[str]:
+        """The plain SHA-256 that an erasure leaves: what a dataset that is not erased names or remembers."""
+        kept = set(sealing.remembered(self._off_chain.store).values())
+        for kind in KINDS:
+            for row in self._derived.records(kind):
+                with suppress(NotAsRecorded, CouldNotCheck):  # said where that record is judged
+                    body = self._recorded.body(row)
+                    if self._recorded.retirement(self._recorded.dataset_of(kind, body) or row[0]) != "erased":
+                        kept |= {digests.get(sealing.PLAIN, "") for _, digests in _of_rows(kind, body)}
+        return kept
+
     def _objects(self, dataset: str) -> tuple[Objects, str]:
         table = self._recorded.named("dataset", dataset)["table"]
         try:
@@ -226,6 +249,15 @@ class _Looking:
 def _name(row: Row) -> str:
     """What a record's id has between its kind and its version."""
     return str(row[0].split("/")[1])
+
+
+def _of_rows(kind: str, body: Mapping[str, Any]) -> list[tuple[str, Mapping[str, str]]]:
+    """What a record names that was made of rows: what it is, and its digests."""
+    if kind == "dataset":
+        return [(f"file {number}", file["digest"]) for number, file in enumerate(body["files"], 1)]
+    names = {"validation": ("result",), "run": ("sealed", "artifacts"), "model": ("artifacts",)}
+    found = [(name, body[name]) for name in names.get(kind, ())]
+    return [(name, value.get("digest", value)) for name, value in found]
 
 
 def _check_file(findings: Findings, objects: Objects, what: str, file: Mapping[str, Any]) -> str | None:

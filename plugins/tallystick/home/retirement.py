@@ -19,7 +19,7 @@ from tallystick.home.memory import require_latest
 from tallystick.reports.checked import find_checked
 from tallystick.reports.follower import Progress
 from tallystick.reports.index import compare_index, open_index
-from tallystick.reports.queries import Edge, Index
+from tallystick.reports.queries import Index
 from tallystick.reports.record import Record
 from tallystick.reports.summary import title
 from tallystick.settings import Settings
@@ -33,7 +33,7 @@ _Bodies = Sequence[Mapping[str, Any]]
 @dataclass(frozen=True)
 class Plan:
     """``record`` is to be retired; with ``erase`` what it and the ``derived`` records name is destroyed,
-    unless the ``others`` name it too."""
+    unless the ``others``, those of datasets that are not erased, name it too."""
 
     record: Record
     erase: bool
@@ -90,18 +90,28 @@ def retire(w: Workspace, plan: Plan, *, reason: str, recorded: Callable[[int | N
 
 
 def _told_apart(index: Index, record: Record) -> tuple[_Bodies, _Bodies]:
-    """The bodies of the records that came from ``record``, and those of all others: other datasets, whose
-    keys are their own, and what came of those."""
-    came = _came_of(record.id, index.descendants(record.id, limit=_MOST_RECORDS))
-    records = [each for each in index.latest(limit=_MOST_RECORDS) if each.id != record.id]
+    """The bodies of the records that came from ``record``, and those of all others that stand: other
+    datasets, whose keys are their own, and what came of those, without the erased ones."""
+    came = _came_of(index, record.id)
+    gone = came | {record.id}
+    for other in _erased(index) - {record.id}:
+        gone |= {other, *_came_of(index, other)}
+    records = index.latest(limit=_MOST_RECORDS)
     return [each.body for each in records if each.id in came], [
-        each.body for each in records if each.id not in came
+        each.body for each in records if each.id not in gone
     ]
 
 
-def _came_of(root: str, edges: Sequence[Edge]) -> set[str]:
+def _erased(index: Index) -> set[str]:
+    """The ids of the datasets that were erased before."""
+    retirements = [each.body for each in index.latest(kind="retirement", limit=_MOST_RECORDS)]
+    erased = {str(body["subject"]["id"]) for body in retirements if body["state"] == "erased"}
+    return {each for each in erased if each.startswith("dataset/")}
+
+
+def _came_of(index: Index, root: str) -> set[str]:
     nexts: dict[str, list[str]] = {}
-    for edge in edges:
+    for edge in index.descendants(root, limit=_MOST_RECORDS):
         if not edge.source.startswith("dataset/"):
             nexts.setdefault(edge.target, []).append(edge.source)
     found: set[str] = set()

@@ -14,6 +14,7 @@ from typing import Any, Final
 from chaincode import canonical
 from tallystick import sealing
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
+from tallystick.files import alone, private_directory
 from tallystick.fingerprint.keys import TableKey
 from tallystick.steps.opening import table_key
 from tallystick.steps.run_record import read_run_record
@@ -34,29 +35,32 @@ def erase(
     key; how many objects.
 
     ``dataset`` is that record's body, ``derived`` those of the records that came from it, other datasets
-    and what came of those left out; ``others`` those of all other records: what they name too stays. Run
-    again it goes on where it was stopped. Raises `CouldNotCheck` where something cannot be removed.
+    and what came of those left out; ``others`` those of all other records that
+    stand: what they name too stays. Run again it goes on where it was stopped. Raises `CouldNotCheck` where
+    something cannot be removed.
     """
-    remembered = sealing.remembered(w.store)
-    own = [digests for body in (dataset, *derived) for digests in _digests(body)]
-    own += _sealed(w, dataset, remembered)
-    going = _reached(w.store, [sha256 for digests in own for sha256 in _named(remembered, digests)])
-    staying = _reached(w.store, [*_elsewhere(remembered, own), *_plain(others)])
-    removed = 0
-    for sha256 in sorted(going - staying):
-        removed += remove_data_docs(w.store, sha256) + w.store.delete(sha256)
-    # Last, so that a run that is stopped can be done again: without these nothing would be found.
-    for digests in own:
-        sealing.forget(w.store, digests)
-    with suppress(CouldNotCheck):  # destroyed before
-        w.keyring.erase(dataset["table"]["key"])
-    return removed
+    # Whatever a running step stores now, it stores before, and is found, or after, and finds no key.
+    with alone(private_directory(w.store.root)):
+        remembered = sealing.remembered(w.store)
+        own = [digests for body in (dataset, *derived) for digests in _digests(body)]
+        own += _sealed(w, dataset, remembered)
+        going = _reached(w.store, [sha256 for digests in own for sha256 in _named(remembered, digests)])
+        staying = _reached(w.store, [*_elsewhere(remembered, own), *_plain(others)])
+        removed = 0
+        for sha256 in sorted(going - staying):
+            removed += remove_data_docs(w.store, sha256) + w.store.delete(sha256)
+        # Last, so that a run that is stopped can be done again: without these nothing would be found.
+        for digests in own:
+            sealing.forget(w.store, digests)
+        with suppress(CouldNotCheck):  # destroyed before
+            w.keyring.erase(dataset["table"]["key"])
+        return removed
 
 
 def _sealed(
     w: Workspace, dataset: Mapping[str, Any], remembered: Mapping[str, str]
 ) -> list[Mapping[str, str]]:
-    """What was sealed under the dataset's key, recorded or not: of a training that never came to its end."""
+    """What is remembered under the dataset's key, recorded or not: of a training that was killed too."""
     try:
         key = table_key(w.keyring, dataset)
     except CouldNotCheck:

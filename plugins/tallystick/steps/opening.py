@@ -79,6 +79,19 @@ def table_key(keyring: Keyring, body: Mapping[str, Any]) -> TableKey:
     return keyring.load(body["table"]["key"]).table_key(bytes.fromhex(body["table"]["nonce"]))
 
 
+def store_of(w: Workspace, dataset: Dataset) -> Store:
+    """The store for what is made of a dataset's rows: under a regime or none, each object is remembered under
+    the dataset's key before it is there, so that an erasure finds what nothing came to record.
+
+    Adding raises `Missing` once the dataset is erased.
+    """
+
+    def note(sha256: str) -> None:
+        sealing.remember(w.store, sealing.seal(table_key(w.keyring, dataset.body), sha256), sha256)
+
+    return w.store.noting(note)
+
+
 def sealing_key(policy: DatasetPolicy, key: TableKey) -> TableKey | None:
     """``key`` under a privacy regime, None without one."""
     return None if policy.privacy.regime == "none" else key

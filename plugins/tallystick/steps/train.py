@@ -21,7 +21,7 @@ from tallystick.steps.code_version import CodeVersion, code_version, environment
 from tallystick.steps.execution import Execution, execute
 from tallystick.steps.ingest import Ingested
 from tallystick.steps.model_folder import write_model_folder
-from tallystick.steps.opening import Dataset, open_dataset
+from tallystick.steps.opening import Dataset, open_dataset, store_of
 from tallystick.steps.results import Result
 from tallystick.steps.screening import Screened
 from tallystick.steps.split import Fold, Indices, all_rows, split
@@ -82,18 +82,17 @@ def train(
     started = _now()
     done = execute(dataset.table, dataset.policy, plan.folds)
     times = (started, _now())
-    artifacts, files = _keep_model(w.store, dataset.policy, done)
+    store = store_of(w, dataset)
+    artifacts, files = _keep_model(store, dataset.policy, done)
     value = {
         **_identity(dataset, intent, setting),
         "params": _params(dataset, plan),
         "tracked": _tracked(dataset, intent, times),
         **_outcome(plan, done),
         "artifacts": files,
-        "predictions": run_record.keep_predictions(w.store, done.predictions),
+        "predictions": run_record.keep_predictions(store, done.predictions),
     }
-    sealed = w.store.add_bytes(canonical.encode(value))
-    for digest in (sealed, artifacts):
-        sealing.remember(w.store, sealing.seal(dataset.sealing, digest), digest)
+    sealed = store.add_bytes(canonical.encode(value))
     return Trained(intent, sealed, artifacts, done.metrics)
 
 

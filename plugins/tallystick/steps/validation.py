@@ -12,7 +12,7 @@ from tallystick.errors import CouldNotCheck
 from tallystick.files import private_directory, read_small, write_atomic
 from tallystick.steps.errors import CheckFailed
 from tallystick.steps.ingest import Ingested
-from tallystick.steps.opening import open_dataset
+from tallystick.steps.opening import open_dataset, store_of
 from tallystick.steps.results import Result, fitting
 from tallystick.steps.validate import ValidationOutcome, validate, write_data_docs
 from tallystick.steps.workspace import Workspace
@@ -36,18 +36,17 @@ def run_validation(w: Workspace, requests: Requests, ingested: Ingested) -> Vali
     """
     dataset = open_dataset(w, ingested.dataset)
     outcome = validate(dataset.table, dataset.policy)
-    result = w.store.add_bytes(outcome.canonical)
-    suite = w.store.add_bytes(outcome.suite_canonical)
+    store = store_of(w, dataset)
+    result = store.add_bytes(outcome.canonical)
+    suite = store.add_bytes(outcome.suite_canonical)
     _keep_docs(w.store, outcome)
-    digests = sealing.seal(dataset.sealing, result)
-    sealing.remember(w.store, digests, result)
     failed = [name[:300] for name in outcome.failed]
     recorded = w.provenance.record_validation(
         requests.of("validation"),
         dataset=ingested.dataset,
         policy=dataset.body["policy"],
         suite=sealing.seal(None, suite),
-        result=digests,
+        result=sealing.seal(dataset.sealing, result),
         evaluated=outcome.evaluated,
         failed=fitting(failed, 200),
     )
@@ -85,11 +84,15 @@ def remove_data_docs(store: Store, result: str) -> bool:
 
 
 def _keep_docs(store: Store, outcome: ValidationOutcome) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        page = store.add_file(write_data_docs(outcome, Path(folder)), may_refer=False)
     place = _docs_place(store, outcome.digest)
     private_directory(place.parent)
-    write_atomic(place, page.digest.encode(), 0o400)
+
+    def note(page: str) -> None:
+        remove_data_docs(store, outcome.digest)  # that of an equal result, made at another time
+        write_atomic(place, page.encode(), 0o400)
+
+    with tempfile.TemporaryDirectory() as folder:
+        store.noting(note).add_file(write_data_docs(outcome, Path(folder)), may_refer=False)
 
 
 def _docs_place(store: Store, result: str) -> Path:
