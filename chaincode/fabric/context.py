@@ -6,9 +6,14 @@ but reads, and so that writes can travel in batches.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from typing import TypeVar
+
 from chaincode import host_limits
 from chaincode.context import Caller
 from chaincode.fabric.stub import Stub
+
+_Answer = TypeVar("_Answer")
 
 #: The name of the event that carries a transaction's records.
 RECORDS: str = "records"
@@ -25,6 +30,8 @@ class FabricContext:
         self._writes: dict[str, bytes | None] = {}
         self._records: list[bytes] = []
         self._event_size = 0
+        #: Whether the peer is being asked: all that a contract may wait for.
+        self.asking = False
 
     @property
     def caller(self) -> Caller:
@@ -45,7 +52,7 @@ class FabricContext:
         """As `Context.get`; the peer is asked once for a key."""
         host_limits.check_key(key)
         if key not in self._read:
-            self._read[key] = await self._stub.get(key)
+            self._read[key] = await self._asked(self._stub.get(key))
         return self._read[key]
 
     async def put(self, key: str, value: bytes) -> None:
@@ -61,13 +68,20 @@ class FabricContext:
     async def scan(self, start: str, end: str, limit: int) -> list[tuple[str, bytes]]:
         """As `Context.scan`."""
         host_limits.check_scan(start, end, limit)
-        return await self._stub.scan(start, end, limit)
+        return await self._asked(self._stub.scan(start, end, limit))
 
     def emit(self, record: bytes) -> None:
         """As `Context.emit`."""
         self._event_size += len(record)
         host_limits.check_event(record, self._event_size)
         self._records.append(record)
+
+    async def _asked(self, answer: Awaitable[_Answer]) -> _Answer:
+        self.asking = True
+        try:
+            return await answer
+        finally:
+            self.asking = False
 
     async def finish(self) -> None:
         """Hand the writes to the peer in key order, and the records as one event: a JSON array of them."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Awaitable, Callable
-from typing import Final
+import types
+from collections.abc import Awaitable, Callable, Generator
+from functools import partial
+from typing import Any, Final
 
 from chaincode import canonical
 from chaincode.context import Context
@@ -70,9 +72,29 @@ async def _run(stub: Stub, invoke: Invoke, clock: Clock) -> bytes:
     # The claim is the client's, and re-execution looks at no clock: it is held against one here.
     if abs(clock() - stub.timestamp_ms) > skew:
         raise Refusal("CLOCK_SKEW", limit_ms=skew)
-    response = await invoke(context, contract, transaction, request)
+    response = await _driven(invoke(context, contract, transaction, request), context)
     await context.finish()
     return response
+
+
+@types.coroutine
+def _driven(running: Any, context: FabricContext) -> Generator[Any, None, bytes]:
+    """What ``running`` returns. It may wait for its context and nothing else, as on every host."""
+    step: Callable[[], Any] = partial(running.send, None)
+    while True:
+        try:
+            waits_for = step()
+        except StopIteration as done:
+            response: bytes = done.value
+            return response
+        if not context.asking:
+            running.close()
+            raise Refusal("CONTRACT_FAULT", error="awaits something that is not its context")
+        try:
+            yield waits_for
+            step = partial(running.send, None)
+        except BaseException as error:  # a cancellation is the contract's to see first
+            step = partial(running.throw, error)
 
 
 def _call(arguments: tuple[bytes, ...]) -> tuple[str, str, bytes]:

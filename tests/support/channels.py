@@ -92,15 +92,13 @@ class Channels:
         """A new channel, its charter adopted unless ``adopt`` is false. The probe is there on all of them."""
         live = self._network()
         self._count += 1
-        layout = replace(live.layout, channel=f"scenario{self._count}")
-        self._begin(live, layout)
-        write_profiles(layout)
+        on_channel = begin_channel(live, f"scenario{self._count}")
         path = directory / "channel"
         key = generate_log_key(path / "log.pem")
         reader = self._users["operator", "pipeline"]
         clock = SettableClock()
         ledger = SteppingLedger(
-            load_profile(layout.profiles / "operator.yaml"),
+            load_profile(on_channel.layout.profiles / "operator.yaml"),
             path,
             reader=reader,
             log_key=key,
@@ -108,7 +106,6 @@ class Channels:
             clock=clock,
         )
         self._open.callback(ledger.close)
-        on_channel = Live(live.root, live.binaries, replace(live.network, layout=layout))
         host = ChannelHost(ledger, on_channel, self._users, clock)
         if adopt:
             adopt_charter(host)
@@ -143,15 +140,19 @@ class Channels:
                     Identity.load(directory, msp_id) if kept else authority.issue(name, roles)
                 )
 
-    @staticmethod
-    def _begin(live: Live, layout: Layout) -> None:
-        genesis.write_genesis(layout, live.binaries)
-        steps = Lifecycle(layout, live.binaries, lambda: None, time.monotonic() + 60)
-        steps.join()
-        steps.approve(live.network.package, live.network.package_id)
-        steps.commit(live.network.package)
-        steps.answer()
-        steps.meet()
+
+def begin_channel(live: Live, name: str) -> Live:
+    """A channel of its own on the network, with the contracts in force and its profiles written."""
+    layout = replace(live.layout, channel=name)
+    genesis.write_genesis(layout, live.binaries)
+    steps = Lifecycle(layout, live.binaries, lambda: None, time.monotonic() + 60)
+    steps.join()
+    steps.approve(live.network.package, live.network.package_id)
+    steps.commit(live.network.package)
+    steps.answer()
+    steps.meet()
+    write_profiles(layout)
+    return Live(live.root, live.binaries, replace(live.network, layout=layout))
 
 
 CHANNELS = Channels()

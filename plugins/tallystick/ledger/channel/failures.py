@@ -16,8 +16,9 @@ from tallystick.ledger.requests import HINTS
 #: What a chaincode answers where its peer failed, not the transaction.
 _PEER_FAULT: Final = "PEER_FAULT"
 _DUPLICATE: Final = "DUPLICATE_TXID"
-#: How peers and orderers word that a signer does not count, and what every host calls that.
-_SIGNERS: Final = (
+#: How peers and orderers word that a signer or a claimed time does not count; what every host calls that.
+_REFUSALS: Final = (
+    ("incorrect timestamp", "CLOCK_SKEW"),
     ("identity expired", "EXPIRED"),
     ("certificate has expired", "EXPIRED"),
     ("creator certificate is not valid", "NOT_A_MEMBER"),
@@ -62,7 +63,7 @@ def _refused(error: GatewayError, what: str) -> Refused | None:
         hint = HINTS.get(refusal.code, "")
         return Refused(f"{what} was refused: {refusal}", code=refusal.code, facts=refusal.facts, hint=hint)
     told = "\n".join((error.message, *(reason.message for reason in error.reasons)))
-    code = next((code for words, code in _SIGNERS if words in told), "")
+    code = next((code for words, code in _REFUSALS if words in told), "")
     if not code:
         return None
     return Refused(f"{what} was refused: {code}. {_said(error)}", code=code, hint=HINTS[code])

@@ -145,6 +145,22 @@ def test_a_contracts_own_exception_is_told_by_its_class():
     run(test, broken)
 
 
+@pytest.mark.parametrize("waits", [lambda: asyncio.sleep(0), lambda: asyncio.sleep(0.01)])
+def test_a_contract_waits_for_nothing_but_its_context(waits: Callable[[], Awaitable[None]]):
+    async def patient(context: Any, *_: Any) -> bytes:
+        await context.get("probe/a")
+        await waits()
+        return b"null"
+
+    async def test(peer: FakePeer) -> None:
+        assert refusal(await call(peer, "probe:wait", {})) == {
+            "code": "CONTRACT_FAULT",
+            "facts": {"error": "awaits something that is not its context"},
+        }
+
+    run(test, patient)
+
+
 def test_a_write_that_the_peer_refused_is_no_success():
     async def test(peer: FakePeer) -> None:
         peer.failing = {Message.WRITE_BATCH_STATE}

@@ -58,6 +58,7 @@ def test_what_no_contract_said_is_no_refusal(message: str) -> None:
         (CommitError("DUPLICATE_TXID", 7, transaction_id="ab"), "DUPLICATE_TRANSACTION"),
         (CommitError("ENDORSEMENT_POLICY_FAILURE", 7, transaction_id="ab"), "ENDORSEMENT_POLICY_FAILURE"),
         (EvaluateError("proposal client identity expired 1 h ago", code="UNAVAILABLE"), "EXPIRED"),
+        (EndorseError("request unauthorized due to incorrect timestamp 2026-11-23T06:35:04Z"), "CLOCK_SKEW"),
         (EndorseError("error validating proposal: access denied: channel [audit]"), "NOT_A_MEMBER"),
         (SubmitError("got unexpected status: FORBIDDEN -- implicit policy evaluation"), "NOT_A_MEMBER"),
     ],

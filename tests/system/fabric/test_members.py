@@ -1,0 +1,131 @@
+"""Two members' homes on one channel: each judges the blocks and derives the log by itself."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support import ledgers
+from support.channels import begin_channel
+from support.fabric_network import Live
+
+from tallystick import wiring
+from tallystick.errors import CouldNotCheck, InvalidInput, Refused
+from tallystick.home.create import create_home, has_charter
+from tallystick.home.verification import verify_home
+from tallystick.ledger.port import Call, Receipt
+from tallystick.proof.checkpoint import head_of
+from tallystick.proof.trust import parse_trust
+from tallystick.settings import Settings
+
+NAME = "hospital.example/shared"
+
+
+def member(live: Live, place: Path, organisation: str, user: str) -> Settings:
+    return Settings.from_environment(
+        {
+            "HOME": str(place),
+            "TALLYSTICK_HOME": str(place / organisation),
+            "TALLYSTICK_STATE": str(place / f"{organisation}-state"),
+            "TALLYSTICK_LEDGER": f"fabric://{live.layout.profiles}/{organisation}.yaml",
+            "TALLYSTICK_USER": user,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def channel(live: Live) -> Live:
+    return begin_channel(live, "members")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("members")
+
+
+@pytest.fixture(scope="module")
+def operator(channel: Live, place: Path) -> Settings:
+    settings = member(channel, place, "operator", "pipeline")
+    assert not has_charter(settings)
+    create_home(settings, name=NAME).close()
+    return settings
+
+
+@pytest.fixture(scope="module")
+def regulator(channel: Live, place: Path, operator: Settings) -> Settings:
+    settings = member(channel, place, "regulator", "reader")
+    create_home(settings, name="another.example/name").close()
+    return settings
+
+
+def register(settings: Settings, name: str) -> Receipt:
+    with closing(wiring.open_ledger(settings)) as ledger:
+        call = Call("provenance", "register_dataset", ledgers.dataset(name))
+        return ledger.submit(wiring.signer(settings), call)
+
+
+def head(settings: Settings) -> tuple[str, str]:
+    """The signed head, and whose signature counts."""
+    with closing(wiring.open_for_reading(settings)) as ledger:
+        return ledger.checkpoint(), ledger.trust()
+
+
+def test_two_members_sign_one_head_with_keys_of_their_own(operator: Settings, regulator: Settings) -> None:
+    register(operator, "shared")
+    (one, trusts_one), (two, trusts_two) = head(operator), head(regulator)
+    assert head_of(one) == head_of(two)
+    assert head_of(one).origin.startswith(f"{NAME}/")
+    assert parse_trust(trusts_one).require_quorum(one).checkpoint == head_of(two)
+    assert parse_trust(trusts_two).require_quorum(two).checkpoint == head_of(one)
+    assert trusts_one != trusts_two
+
+
+def test_what_one_wrote_the_other_runs_again(operator: Settings, regulator: Settings) -> None:
+    register(operator, "judged")
+    since, trusts = head(operator)
+    report = verify_home(regulator, since=since)
+    found = {subject.kind: subject for subject in report.subjects}
+    assert (found["ledger"].status, found["checkpoint"].status) == ("verified", "verified")
+    assert "signed by the orderers and its endorsers" in found["ledger"].detail
+    assert parse_trust(trusts).logs
+
+
+def test_a_home_is_made_once_and_the_charter_by_one_member(operator: Settings, regulator: Settings) -> None:
+    for settings in (operator, regulator):
+        assert has_charter(settings)
+        with pytest.raises(InvalidInput, match="there is a home with a ledger already"):
+            create_home(settings, name=NAME)
+
+
+def test_a_reader_writes_nothing(regulator: Settings) -> None:
+    with pytest.raises(Refused) as refused:
+        register(regulator, "foreign")
+    assert (refused.value.code, refused.value.facts) == ("FORBIDDEN", {"needs": "pipeline"})
+
+
+@pytest.fixture
+def without_own_peer(channel: Live, operator: Settings) -> Iterator[Live]:
+    channel.kill("peer-operator", signal.SIGKILL)
+    yield channel
+    channel.again()
+
+
+def test_without_the_own_peer_others_are_asked(without_own_peer: Live, operator: Settings) -> None:
+    receipt = register(operator, "orphan")
+    with closing(wiring.open_for_reading(operator)) as ledger:
+        logged = [call.id for block in ledger.log(receipt.block) for call in block.transactions]
+    assert receipt.transaction_id in logged
+
+
+def test_where_nobody_answers_that_is_said(channel: Live, place: Path) -> None:
+    text = (channel.layout.profiles / "operator.yaml").read_text()
+    profile = channel.layout.profiles / "nobody.yaml"
+    for peer in channel.layout.peers:
+        text = text.replace(f":{peer.port}", ":1")
+    profile.write_text(text)
+    settings = member(channel, place, "nobody", "pipeline")
+    with pytest.raises(CouldNotCheck, match="none of the peers could do it"):
+        wiring.open_for_reading(settings)
