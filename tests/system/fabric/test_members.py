@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 from support import ledgers
 from support.channels import begin_channel
+from support.fabric_forger import Forger
 from support.fabric_network import Live
+from support.fabric_vectors import sets
 
 from tallystick import wiring
 from tallystick.errors import CouldNotCheck, InvalidInput, Refused
 from tallystick.home.create import create_home, has_charter
 from tallystick.home.verification import verify_home
 from tallystick.ledger.port import Call, Receipt
+from tallystick.network.layout import CHAINCODE
 from tallystick.proof.checkpoint import head_of
 from tallystick.proof.trust import parse_trust
 from tallystick.settings import Settings
@@ -129,3 +132,26 @@ def test_where_nobody_answers_that_is_said(channel: Live, place: Path) -> None:
     settings = member(channel, place, "nobody", "pipeline")
     with pytest.raises(CouldNotCheck, match="none of the peers could do it"):
         wiring.open_for_reading(settings)
+
+
+def test_what_two_forged_counts_and_the_third_names_it(live: Live, tmp_path: Path) -> None:
+    spoilt = begin_channel(live, "colluders")
+    create_home(member(spoilt, tmp_path, "operator", "pipeline"), name=NAME).close()
+    auditor = member(spoilt, tmp_path, "auditor", "reader")
+    with closing(create_home(auditor, name=NAME)) as ledger:
+        before = ledger.height
+        # Both keep to every rule of Fabric's, and say that the contracts gave what they do not give.
+        liar = Forger(spoilt)
+        written = {"provenance/stream/dataset:forged": b'{"number":9,"time":1}'}
+        liar.send(
+            liar.forged({CHAINCODE: sets(written)}, version=spoilt.network.package, name="provenance:use")
+        )
+        ledger.blocks.promise(before)
+        (block,) = ledger.log(before)
+        assert len(block.transactions) == 1
+    report = verify_home(auditor)
+    assert report.exit_code == 1
+    found = report.subjects[0]
+    assert (found.kind, found.status) == ("block", "CHANGED")
+    assert f"{before}" in str(found)
+    assert "the contract refuses it" in found.detail
