@@ -59,6 +59,7 @@ class FakePeer:
         self.registered = ""
         self.overlapping = 0
         self.kept_alive = 0
+        self._ready = asyncio.Event()
         self.batch_sizes: list[int] = []
         #: Kinds of message that are answered with ERROR, or never.
         self.failing: set[int] = set()
@@ -81,7 +82,8 @@ class FakePeer:
         kind: int = Message.TRANSACTION,
         raw_proposal: bytes | None = None,
     ) -> str:
-        """Send a transaction; returns its id."""
+        """Send a transaction once the chaincode was told that the peer is ready; returns its id."""
+        await self._ready.wait()
         txid = txid or secrets.token_hex(32)
         proposal = _proposal(creator, time.time_ns() // 1_000_000 if time_ms is None else time_ms)
         self._transactions.setdefault(txid, _Transaction(asyncio.get_running_loop().create_future()))
@@ -127,6 +129,7 @@ class FakePeer:
             self.registered = chaincode_pb2.ChaincodeID.FromString(message.payload).name
             await self._send(Message(type=Message.REGISTERED))
             await self._send(Message(type=Message.READY, payload=self._announced()))
+            self._ready.set()
         elif message.type == Message.KEEPALIVE:
             self.kept_alive += 1
         elif message.type == Message.COMPLETED:
