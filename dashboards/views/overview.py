@@ -72,7 +72,7 @@ def _intact(facts: Facts) -> str:
     witnessed = (
         "Witnessed: held against a head that somebody else keeps."
         if kept["witnessed"]
-        else "<b class='open'>NOT witnessed</b>: consistent and signed by the operator, but held against"
+        else "<b class='open'>NOT witnessed</b>: consistent and signed, but held against"
         f" nobody else's checkpoint. {page.command('tally checkpoint --out .')} writes one to give away."
     )
     if behind:
@@ -98,7 +98,7 @@ def _alarms(facts: Facts) -> str:
         f"Last refused transaction: {page.text(facts.refusal.get('code', ''))},"
         f" {page.text(str(facts.refusal.get('time', ''))[:19].replace('T', ' '))} UTC. It changed nothing."
         if facts.refusal
-        else "No transaction was ever refused here."
+        else "No refused transaction is noted here."
     )
     if facts.verification is None or facts.verification["behind"]:
         unknown = "nothing verified" if facts.verification is None else "not all verified"

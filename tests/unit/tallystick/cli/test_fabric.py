@@ -46,7 +46,8 @@ def test_with_the_programs_the_next_thing_missing_is_the_network(
     write_programs(binaries.place(cache))
     assert main(["fabric", "status", "--json"]) == 3
     error = json.loads(capsys.readouterr().out)["error"]
-    assert (error["kind"], error["hint"]) == ("CouldNotCheck", "Make one with: tally fabric up")
+    assert error["kind"] == "CouldNotCheck"
+    assert error["hint"].endswith("tally fabric up")
 
 
 def test_erasing_what_is_not_there_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
