@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 from tallystick import heads, wiring
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
@@ -22,6 +23,11 @@ from tallystick.reports.index import compare_index
 from tallystick.reports.verification import keep_verification
 from tallystick.settings import Settings
 from tallystick.store import Store
+
+#: A member's home on a channel that another member's pipelines write to.
+_ELSEWHERE: Final = Subject(
+    "records", "all", UNCHECKED, "what they speak of is kept in another member's home, not in this one"
+)
 
 
 def verify_home(
@@ -50,6 +56,7 @@ def verify_home(
             f"the trust policy cannot be read: {error}",
             hint="docs/formats/trust-policy.md says how it is written.",
         ) from None
+    elsewhere = wiring.on_channel(settings) and not settings.objects.exists()
     try:
         with wiring.stored_ledger(settings) as stored:
             last, unread = _last_head(settings, stored.origin)
@@ -58,11 +65,11 @@ def verify_home(
                 wiring.stored_chain(stored),
                 Kept(since, policy, last),
                 packages=packages or (settings.packages if since is None and trust is None else None),
-                off_chain=off_chain(settings),
+                off_chain=None if elsewhere else off_chain(settings),
                 only=only,
                 progress=progress,
             )
-            report = report.also(unread)
+            report = report.also([*unread, *([_ELSEWHERE] if elsewhere else [])])
             height = stored.height
     except NotAsRecorded as error:
         refused = Report.of([Subject("ledger", settings.ledger_url, CHANGED, error.message)], witnessed=False)

@@ -92,6 +92,7 @@ def test_what_one_wrote_the_other_runs_again(operator: Settings, regulator: Sett
     report = verify_home(regulator, since=since)
     found = {subject.kind: subject for subject in report.subjects}
     assert (found["ledger"].status, found["checkpoint"].status) == ("verified", "verified")
+    assert (found["records"].status, report.exit_code) == ("cannot check", 3)
     assert "signed by the orderers and its endorsers" in found["ledger"].detail
     assert parse_trust(trusts).logs
 

@@ -32,6 +32,7 @@ from tallystick.proof.checkpoint import Checkpoint
 from tallystick.proof.errors import Malformed, ProofError
 from tallystick.proof.fabric.blocks import parse_block
 from tallystick.proof.fabric.channel import Channel, Position
+from tallystick.proof.fabric.endorsements import LIFECYCLE
 from tallystick.proof.fabric.judged import JudgedBlock
 from tallystick.proof.merkle import Frontier
 
@@ -237,8 +238,8 @@ def _configuration(channel: Channel, judged: JudgedBlock) -> Configuration:
     if judged.configured:
         time_ms, by = judged.configured.time, judged.configured.by
     else:
-        calls = [each.call for each in judged.transactions if each.verdict == "VALID" and not each.ours]
-        last = next(call for call in reversed(calls) if call)
+        calls = [each.call for each in judged.transactions if each.verdict == "VALID" and each.call]
+        last = next(call for call in reversed(calls) if call.contract == LIFECYCLE)
         time_ms, by = last.claimed_time, last.caller
     return logged.configuration(channel.rules, judged.number, time_ms, by, channel.package)
 
