@@ -12,6 +12,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
+# Airflow starts a process for each task: without bytecode each would compile the libraries anew.
+unexport PYTHONDONTWRITEBYTECODE
 export TALLYSTICK_HOME ?= $(CURDIR)/.tallystick
 # Tests call the environment's programs by name. `demo` must not: it prints commands as the user's own shell finds them.
 test test-unit coverage bench go: export PATH := $(CURDIR)/$(BIN):$(GO_HOME)/bin:$(PATH)
@@ -36,10 +38,11 @@ dashboard: $(VENV)/.ready ## the dashboard on the ledger of this checkout
 	@$(BIN)/tally dashboard
 
 test: $(VENV)/.ready-dev browser fabric ## every test, the quick ones first (as root it installs Chromium; without it or Go their tests are left out)
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto tests/unit
+	$(BIN)/pytest tests/conformance tests/scenarios tests/dags tests/dashboards tests/system
 
-test-unit: $(VENV)/.ready-dev ## the unit tests alone, under a minute
-	$(BIN)/pytest tests/unit
+test-unit: $(VENV)/.ready-dev ## the unit tests alone, under a minute on two cores
+	$(BIN)/pytest -n auto tests/unit
 
 lint: $(VENV)/.ready-dev ## format, rules, types and the import law
 	$(BIN)/ruff format --check

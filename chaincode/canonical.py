@@ -89,11 +89,12 @@ def encode_each_decoded(values: Sequence[Any]) -> list[bytes]:
     joined[::2] = values
     texts = _ENCODER.encode(joined)[1:-1].split(f',"{_SEAM}",')
     try:
-        if len(texts) == len(values):
-            return [text.encode() for text in texts]
+        encoded = [text.encode() for text in texts]
     except UnicodeEncodeError:
-        pass  # the same fault
-    raise NotCanonical("a string holds a lone surrogate")
+        raise NotCanonical("a string holds a lone surrogate") from None
+    if len(encoded) != len(values):
+        raise NotCanonical("a string holds a lone surrogate")
+    return encoded
 
 
 def decode(data: bytes) -> Any:

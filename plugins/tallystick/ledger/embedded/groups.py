@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,14 +19,11 @@ def _held() -> threading.Lock:
 
 @dataclass(slots=True, eq=False)
 class _Ticket(Generic[Item]):
-    """What one thread waits for. ``turn`` is let go when it is done, or when it is to lead; where it is done
-    it wakes ``behind``, the next of its group, as it leaves."""
+    """What one thread waits for. ``turn`` is let go when it is done, or when it is to lead."""
 
     items: Sequence[Item]
     turn: threading.Lock = field(default_factory=_held)
     done: bool = False
-    left: bool = False
-    behind: _Ticket[Item] | None = None
 
 
 class GroupCommit(Generic[Item]):
@@ -77,26 +73,13 @@ class GroupCommit(Generic[Item]):
                     items += group[-1].items
             self._commit(items)
         finally:
-            self._wake(group)
-
-    def _wake(self, group: list[_Ticket[Item]]) -> None:
-        # One wakes the next. All at once would only wait for the interpreter, and be woken for it in vain.
-        with self._lock:
-            waiting = [ticket for ticket in group if not ticket.left]
-            for ticket, behind in itertools.pairwise(waiting):
-                ticket.behind = behind
             for ticket in group:
                 ticket.done = True
-            if waiting:
-                waiting[0].turn.release()
+                ticket.turn.release()
 
     def _leave(self, ticket: _Ticket[Item]) -> None:
-        """Wake the next and hand on the lead; also where an interrupt ended the wait, so that nobody waits
-        for ever."""
+        """Hand on the lead; also where an interrupt ended the wait, so that nobody waits for ever."""
         with self._lock:
-            ticket.left = True
-            if ticket.behind is not None:
-                ticket.behind.turn.release()
             if not ticket.done and ticket in self._waiting:
                 self._waiting.remove(ticket)
             if self._leader is ticket:

@@ -142,7 +142,6 @@ def test_whoever_is_interrupted_while_waiting_stops_nobody(ahead):
 
 @pytest.mark.usefixtures("interruptible")
 def test_whoever_is_interrupted_while_its_group_is_committed_does_not_stop_those_behind_it():
-    """Of a group one wakes the next, and one of them has gone."""
     first, second = Recorder(), Recorder()
     commits = GroupCommit(lambda items: (second if first.groups else first)(items), 100)
     threads = [start(commits, [0])]
