@@ -27,7 +27,7 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_generate_tests(metafunc):
-    """Each scenario on every host that has what it needs: none is made for a host only to be skipped there."""
+    """Each scenario on every host that has what it needs, so that none is skipped."""
     if "host_kind" not in metafunc.fixturenames:
         return
     needed = {what for mark in metafunc.definition.iter_markers("needs") for what in mark.args}
