@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tallystick.clients.submission import submit
 from tallystick.identity import Identity
 from tallystick.ledger.port import Call, Ledger, Receipt
 
@@ -34,7 +33,7 @@ def adopt(
         "skew_ms": skew_ms,
         "log_format": "tallystick-log-v1",
     }
-    return submit(ledger, admin, Call("charter", "adopt", request))
+    return ledger.submit(admin, Call("charter", "adopt", request))
 
 
 def read(ledger: Ledger, identity: Identity) -> Any:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaincode import canonical
-from tallystick.clients.submission import submit
 from tallystick.identity import Identity
 from tallystick.ledger.port import Call, Ledger, Receipt
 
@@ -269,7 +268,7 @@ class Provenance:
         content = {"request_id": request.id, **body}
         if request.task is not None:
             content["task"] = request.task.value()
-        receipt = submit(self._ledger, self._identity, Call("provenance", transaction, content))
+        receipt = self._ledger.submit(self._identity, Call("provenance", transaction, content))
         result = receipt.response
         return Recorded(Reference(result["id"], result["digest"]["sha256"]), result["repeated"], receipt)
 
