@@ -81,6 +81,10 @@ class Settings:
         return self.keys / "log.pem"
 
     @property
+    def cosigner_key(self) -> Path:
+        return self.keys / "cosigner.pem"
+
+    @property
     def msp(self) -> Path:
         return self.home / "msp"
 

@@ -18,6 +18,7 @@ from typing import Any, Final, NoReturn
 
 from tallystick.cli import (
     check_proof,
+    cosigning,
     data,
     fabric,
     home,
@@ -49,6 +50,7 @@ _GROUPS: Final = (
     records,
     proofs,
     check_proof,
+    cosigning,
     verification,
     fabric,
 )

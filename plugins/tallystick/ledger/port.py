@@ -119,9 +119,9 @@ class Ledger(Protocol):
         """Run ``call`` and commit it; returns when it is durable.
 
         Where another transaction came in between, a ledger that can meet with that runs ``call`` anew for
-        a while; callers need not. ``time_ms`` is the claimed time, the clock's when left out. Raises `Refused` with the
-        contract's or the host's code, `CouldNotCheck` when the ledger cannot be written, and of these
-        `OutcomeUnknown` when it may have been written all the same.
+        a while; callers need not. ``time_ms`` is the claimed time, the clock's when left out. Raises
+        `Refused` with the contract's or the host's code, `CouldNotCheck` when the ledger cannot be
+        written, and of these `OutcomeUnknown` when it may have been written all the same.
         """
 
     def evaluate(self, identity: Identity, call: Call) -> Any:

@@ -15,12 +15,14 @@ from support.fabric_network import Live
 from support.fabric_vectors import sets
 
 from tallystick import wiring
-from tallystick.errors import CouldNotCheck, InvalidInput, Refused
+from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded, Refused
+from tallystick.home.cosigning import cosign
 from tallystick.home.create import create_home, has_charter
 from tallystick.home.verification import verify_home
 from tallystick.ledger.port import Call, Receipt
 from tallystick.network.layout import CHAINCODE
 from tallystick.proof.checkpoint import head_of
+from tallystick.proof.errors import NotTrusted
 from tallystick.proof.trust import parse_trust
 from tallystick.settings import Settings
 
@@ -84,6 +86,25 @@ def test_two_members_sign_one_head_with_keys_of_their_own(operator: Settings, re
     assert parse_trust(trusts_one).require_quorum(one).checkpoint == head_of(two)
     assert parse_trust(trusts_two).require_quorum(two).checkpoint == head_of(one)
     assert trusts_one != trusts_two
+
+
+def test_a_head_that_one_signed_the_other_cosigns_and_a_quorum_is_met(
+    operator: Settings, regulator: Settings
+) -> None:
+    register(operator, "cosigned")
+    note, trusts = head(operator)
+    cosigned = cosign(regulator, note, time_s=1_800_000_000)
+    policy = trusts.replace("quorum none", f"witness regulator {cosigned.verifier.vkey}\nquorum regulator")
+    assert parse_trust(policy).require_quorum(cosigned.note).witnessed
+    with pytest.raises(NotTrusted, match="too few"):
+        parse_trust(policy).require_quorum(note)
+    assert cosigned.verifier.name == f"{NAME}/RegulatorMSP"
+    assert regulator.cosigner_key.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(InvalidInput, match="has cosigned that head already"):
+        cosign(regulator, cosigned.note, time_s=1_800_000_001)
+    root = note.splitlines()[2]
+    with pytest.raises(NotAsRecorded, match="another root"):
+        cosign(regulator, note.replace(root, "A" * 43 + "="), time_s=1_800_000_000)
 
 
 def test_what_one_wrote_the_other_runs_again(operator: Settings, regulator: Settings) -> None:
