@@ -142,7 +142,7 @@ def reconfigure(
 
     Raises `InvalidInput` on a channel, whose organisations do that together.
     """
-    _not_on_channel(settings)
+    require_not_on_channel(settings)
     from tallystick.ledger.embedded.genesis import reconfigure
 
     with closing(open_embedded(settings)) as ledger:
@@ -196,7 +196,7 @@ def package_in_force(settings: Settings) -> str:
 
 def config_in_force(settings: Settings) -> Config:
     """The embedded ledger's configuration in force. Touches no key. Raises `InvalidInput` on a channel."""
-    _not_on_channel(settings)
+    require_not_on_channel(settings)
     from tallystick.ledger.embedded.ledger import EmbeddedLedger
 
     with closing(EmbeddedLedger(embedded_path(settings))) as ledger:
@@ -211,9 +211,11 @@ def open_embedded(settings: Settings) -> EmbeddedLedger:
     return EmbeddedLedger(embedded_path(settings), log_key=key, refusals=settings.refusals)
 
 
-def _not_on_channel(settings: Settings) -> None:
+def require_not_on_channel(settings: Settings) -> None:
+    """Raises `InvalidInput` on a channel, whose members and contracts no home changes alone."""
     if on_channel(settings):
         raise InvalidInput(
             "the channel's members and contracts are not changed from one home",
-            hint="Its organisations change them together: docs/fabric.md",
+            hint="Where tally fabric up made it: tally fabric revoke, or tally fabric activate\n"
+            "Elsewhere its organisations change them together: docs/fabric.md",
         )

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from fabric_protos.common import common_pb2
-from support.fabric_changes import config_update, revocation
+from support.fabric_changes import revocation, signed_update
 from support.fabric_forger import Forger
 from support.fabric_network import Live
 from support.ledgers import PARTIES, USERS, SettableClock, adopt_charter
@@ -161,10 +161,9 @@ CHANNELS = Channels()
 def revoke_reader(host: ChannelHost) -> str:
     """Revoke the operator's reader on its channel; returns the certificate's serial number."""
     certificate = x509.load_pem_x509_certificate(host.user("operator", "reader").certificate_pem)
-    change = revocation(host.live, "OperatorMSP", certificate)
     admin = Forger(host.live, user="admin")
     first = next(iter(host.ledger.blocks.raw(1)))
-    update = config_update(first, change, [admin.signer], host.live.layout.channel)
+    update = signed_update(revocation(host.live, first, "OperatorMSP", certificate), [admin.signer])
     height = host.ledger.height
     header = admin.header(common_pb2.CONFIG_UPDATE)
     admin.send(admin.signed(common_pb2.Payload(header=header, data=update.SerializeToString())))

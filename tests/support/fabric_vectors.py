@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from fabric_protos.common import common_pb2
 from fabric_protos.ledger.rwset import rwset_pb2
 from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2 as kv
-from support.fabric_changes import JOINED, config_update, joining, revocation
+from support.fabric_changes import JOINED, joining, revocation, signed_update
 from support.fabric_forger import BOTH, Forger, Signer
 from support.fabric_network import CHARTER, Live
 from support.ledgers import dataset
@@ -283,9 +283,9 @@ def not_yet_valid(live: Live) -> Signer:
 def revoked(vectors: Vectors, version: str) -> None:
     """A certificate is revoked by its organisation; another of the same organisation goes on."""
     live = vectors.live
-    change = revocation(live, "OperatorMSP", Forger(live).signer.certificate)
+    revoking = revocation(live, vectors.blocks[0], "OperatorMSP", Forger(live).signer.certificate)
     admin = Forger(live, user="admin")
-    update = config_update(vectors.blocks[0], change, [admin.signer])
+    update = signed_update(revoking, [admin.signer])
     header = admin.header(common_pb2.CONFIG_UPDATE)
     admin.send(admin.signed(common_pb2.Payload(header=header, data=update.SerializeToString())))
     vectors.note("revocation")
@@ -334,8 +334,9 @@ def joined(vectors: Vectors) -> None:
         authority.issue("new", ("reader",)).save(member)
         signer = Signer(JOINED, member)
     admins = [Forger(live, organisation, "admin") for organisation in BOTH]
-    change = joining(authority.certificate.public_bytes(serialization.Encoding.PEM))
-    update = config_update(vectors.blocks[vectors.names["revocation"]], change, [a.signer for a in admins])
+    root = authority.certificate.public_bytes(serialization.Encoding.PEM)
+    change = joining(vectors.blocks[vectors.names["revocation"]], root)
+    update = signed_update(change, [a.signer for a in admins])
     header = admins[0].header(common_pb2.CONFIG_UPDATE)
     admins[0].send(admins[0].signed(common_pb2.Payload(header=header, data=update.SerializeToString())))
     vectors.note("joined")

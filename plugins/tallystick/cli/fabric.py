@@ -1,4 +1,4 @@
-"""A network of three organisations on this machine: `fabric up`, `status`, `down`, `logs`."""
+"""A network of three organisations on this machine: `tally fabric up` and its other commands."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ def add(adder: Adder) -> None:
     up = group.command("up", _up, "make the network or start it again, and wait until it answers")
     up.add_argument("--orderers", choices=tuple(_CONSENSUS), help="how blocks are ordered (default: raft)")
     up.add_argument("--port", type=int, help="the first of its ports (default: 17050)")
+    group.command("activate", _activate, "have the organisations put the contracts here in force")
+    revoke = group.command("revoke", _revoke, "take a user's certificates out of force on the channel")
+    revoke.add_argument("user", metavar="USER", help="the user's name, as in organisations/MSP/users/")
+    revoke.add_argument("--msp", default="", help="its organisation (default: yours)")
     group.command("status", _status, "what runs, and how many blocks each peer has")
     down = group.command("down", _down, "stop the network; its ledger stays")
     down.add_argument("--erase", action="store_true", help="remove its keys and its ledger too")
@@ -37,6 +41,7 @@ def add(adder: Adder) -> None:
 
 
 def _up(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick.execution import packages
     from tallystick.network import binaries, operate
 
     began = time.monotonic()
@@ -45,6 +50,7 @@ def _up(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> in
         network = operate.up(
             settings.fabric, programs, consensus=arguments.orderers, base_port=arguments.port, tell=tell
         )
+    packages.keep_current(settings.packages)
     seconds = time.monotonic() - began
     layout = network.layout
     screen.line(
@@ -69,6 +75,48 @@ def _up(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> in
         ("tally fabric down", "stops it; its ledger stays"),
     )
     screen.result({**_described(network), "ledgers": urls, "seconds": round(seconds, 3)})
+    return 0
+
+
+def _activate(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick.execution import packages
+    from tallystick.network import binaries, operate
+
+    with screen.busy("looking for Fabric's programs") as tell:
+        programs = binaries.find(settings.cache_dir)
+        network, before, approved = operate.activate(settings.fabric, programs, tell=tell)
+    packages.keep_current(settings.packages)
+    after = network.package
+    if before == after:
+        screen.line(
+            f"The contracts installed here ({after[:12]}) are in force already; nothing was recorded."
+        )
+    else:
+        screen.line(f"In force from the next block on: package {after[:12]} (before: {before[:12]}).")
+        screen.line("The older package is kept, so that older blocks can be run again.")
+    msps = [peer.organisation.msp_id for peer in network.layout.peers]
+    for msp_id in sorted(set(msps) - approved):
+        screen.line(f"{msp_id} has not approved them: its peer runs nothing until it does.")
+    screen.next(("tally verify", "runs every block again under the package of its time"))
+    value = {"before": before, "active": after, "recorded": before != after}
+    screen.result({**value, "approved": sorted(approved)})
+    return 0
+
+
+def _revoke(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick.network import binaries
+    from tallystick.network.revoke import revoke
+
+    msp, user = arguments.msp or settings.msp_id, arguments.user
+    with screen.busy("waiting until every peer has the revocation"):
+        block = revoke(settings.fabric, binaries.find(settings.cache_dir), msp, user)
+    if block is None:
+        screen.line(f"All certificates of {user} of {msp} are out of force already; nothing was recorded.")
+    else:
+        screen.line(f"Revoked: {user} of {msp}, by the configuration in block {block:,}; every peer has it.")
+        screen.line("What it signed before stays valid; nothing that is recorded from now on will be.")
+    screen.next(("tally members", "what was changed, and by whom"))
+    screen.result({"msp": msp, "user": user, "block": block})
     return 0
 
 

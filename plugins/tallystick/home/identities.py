@@ -80,8 +80,9 @@ def revoke(settings: Settings, msp_id: str, user: str) -> int | None:
 
     None where all of it was in force already; what a killed process left half done is completed. Raises
     `Refused` LAST_ADMINISTRATOR where nobody here could configure the ledger afterwards, and
-    `InvalidInput` where the user or the authority's key is not here.
+    `InvalidInput` where the user or the authority's key is not here, and on a channel.
     """
+    wiring.require_not_on_channel(settings)
     with alone(_keys(settings)):
         certificates = organisations.certificates(settings.msp, msp_id, user)
         authority = Authority.load(settings.msp / msp_id)

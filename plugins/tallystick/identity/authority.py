@@ -142,7 +142,7 @@ class Authority:
 
     def revoke(self, revoked: Iterable[int | bytes]) -> bytes:
         """The revocation list (PEM, also kept in crls/crl.pem) with ``revoked`` on it; a new one only where
-        one of them was not.
+        one of them was not, or where the list is of before lists named their authority.
 
         ``revoked`` are serial numbers or certificates (PEM). It takes effect once a configuration
         transaction carries the list. Raises `InvalidInput` for a certificate of another authority.
@@ -155,7 +155,7 @@ class Authority:
             entries = list(current)
             known = {entry.serial_number for entry in entries}
             new = [serial for serial in dict.fromkeys(serials) if serial not in known]
-            if not new:
+            if not new and _names_authority(current):
                 return pem
             now = datetime.now(UTC)
             entries += [
@@ -180,6 +180,13 @@ class Authority:
             self.certificate.not_valid_after_utc,
             revoked_certificates=list(entries),
         ).add_extension(x509.CRLNumber(number), critical=False)
+        # A Fabric MSP with a list that names no authority takes nobody for its member any more.
+        named = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        builder = builder.add_extension(named, critical=False)
         pem = builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM)
         write_atomic(self.directory / "crls" / "crl.pem", pem, 0o644)
         return pem
+
+
+def _names_authority(revocations: x509.CertificateRevocationList) -> bool:
+    return any(isinstance(each.value, x509.AuthorityKeyIdentifier) for each in revocations.extensions)

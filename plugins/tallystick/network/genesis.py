@@ -6,13 +6,14 @@ sign a change of the channel's application part: no two others can replace the l
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import yaml
 
 from tallystick.files import write_atomic
 from tallystick.network.binaries import Binaries
-from tallystick.network.layout import HOST, ORDERER_MSP, ORDERERS, ORGANISATIONS, Layout
+from tallystick.network.layout import ORDERER_MSP, ORDERERS, ORGANISATIONS, Layout
 from tallystick.network.tools import run
 
 PROFILE: Final = "Audit"
@@ -43,6 +44,15 @@ _SMART_BFT: Final = {
 def policy(role: str) -> str:
     """Who must agree, as a signature policy over members of ``role`` (peer or admin)."""
     return f"AND('RegulatorMSP.{role}',OR('OperatorMSP.{role}','AuditorMSP.{role}'))"
+
+
+def still_to_agree(agreed: Collection[str]) -> str:
+    """Whose agreement `policy` still asks for where the MSPs ``agreed`` have given it; empty for none's."""
+    either = ("OperatorMSP", "AuditorMSP")
+    missing = ["RegulatorMSP"] if "RegulatorMSP" not in agreed else []
+    if not any(each in agreed for each in either):
+        missing.append(" or ".join(either))
+    return " and ".join(missing)
 
 
 def write_genesis(layout: Layout, binaries: Binaries) -> None:
@@ -85,7 +95,7 @@ def _member(layout: Layout, index: int) -> dict[str, Any]:
         "Name": msp,
         "ID": msp,
         "MSPDir": str(layout.msp(msp)),
-        "AnchorPeers": [{"Host": HOST, "Port": peer.port}],
+        "AnchorPeers": [{"Host": layout.host(peer.name), "Port": peer.port}],
         "Policies": {
             "Readers": _signature(f"OR('{msp}.admin','{msp}.peer','{msp}.client')"),
             "Writers": _signature(f"OR('{msp}.admin','{msp}.client')"),
@@ -100,7 +110,7 @@ def _ordering(layout: Layout, byzantine: bool) -> dict[str, Any]:
         "Name": ORDERER_MSP,
         "ID": ORDERER_MSP,
         "MSPDir": str(layout.msp(ORDERERS.msp_id)),
-        "OrdererEndpoints": [f"{HOST}:{orderer.port}" for orderer in layout.orderers],
+        "OrdererEndpoints": [f"{layout.host(orderer.name)}:{orderer.port}" for orderer in layout.orderers],
         "Policies": {
             "Readers": _signature(f"OR('{ORDERER_MSP}.member')"),
             "Writers": _signature(f"OR('{ORDERER_MSP}.member')"),
@@ -138,7 +148,8 @@ def _consenters(layout: Layout) -> list[tuple[dict[str, Any], str]]:
     for orderer in layout.orderers:
         node = layout.node(orderer.name)
         tls = str(node / "tls" / "cert.pem")
-        consenter = {"Host": HOST, "Port": orderer.port, "ClientTLSCert": tls, "ServerTLSCert": tls}
+        host = layout.host(orderer.name)
+        consenter = {"Host": host, "Port": orderer.port, "ClientTLSCert": tls, "ServerTLSCert": tls}
         consenters.append((consenter, str(node / "msp" / "signcerts" / "cert.pem")))
     return consenters
 

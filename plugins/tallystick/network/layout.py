@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+#: The user of every organisation by whom the network is run.
+ADMIN: Final = "admin"
 HOST: Final = "127.0.0.1"
+_EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - inside a container; outside, ports are published on HOST alone
 CHANNEL: Final = "audit"
 CHAINCODE: Final = "tallystick"
 ORDERER_MSP: Final = "OrdererMSP"
@@ -27,12 +30,12 @@ class Organisation:
 
 
 ORGANISATIONS: Final = (
-    Organisation("operator", "OperatorMSP", {"admin": ("admin",), "pipeline": ("pipeline",)}),
-    Organisation("regulator", "RegulatorMSP", {"admin": ("admin",), "reader": ("reader",)}),
-    Organisation("auditor", "AuditorMSP", {"admin": ("admin",), "reader": ("reader",)}),
+    Organisation("operator", "OperatorMSP", {ADMIN: ("admin",), "pipeline": ("pipeline",)}),
+    Organisation("regulator", "RegulatorMSP", {ADMIN: ("admin",), "reader": ("reader",)}),
+    Organisation("auditor", "AuditorMSP", {ADMIN: ("admin",), "reader": ("reader",)}),
 )
 #: Who owns the orderers: an organisation of its own, without a peer and without a say in the contracts.
-ORDERERS: Final = Organisation("orderers", ORDERER_MSP, {"admin": ("admin",)})
+ORDERERS: Final = Organisation("orderers", ORDERER_MSP, {ADMIN: ("admin",)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +77,26 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One network: its directory, how it orders, the first of its ports, and its channel."""
+    """One network: its directory, how it orders, the first of its ports, and its channel.
+
+    Where it is ``named``, each process is a host of its own that the others reach by its name, as under
+    docker-compose.yml; else all of them are on this machine.
+    """
 
     root: Path
     consensus: str
     base_port: int
     channel: str = CHANNEL
+    named: bool = False
+
+    def host(self, process: str) -> str:
+        """Where the others reach a process."""
+        return process if self.named else HOST
+
+    @property
+    def listen(self) -> str:
+        """The address that every process listens on."""
+        return _EVERYWHERE if self.named else HOST
 
     @property
     def orderers(self) -> tuple[Orderer, ...]:

@@ -6,42 +6,32 @@ Each step may have been done before, by a start that was interrupted: then it is
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tallystick.errors import CouldNotCheck
-from tallystick.network.binaries import Binaries
-from tallystick.network.configuration import client_environment
-from tallystick.network.layout import CHAINCODE, HOST, ORDERER_MSP, Layout, Orderer, Peer
-from tallystick.network.tools import attempt, reason, run, until
+from tallystick.network.commands import ALREADY, CALL_SECONDS, Commands
+from tallystick.network.genesis import still_to_agree
+from tallystick.network.layout import ADMIN, CHAINCODE, HOST, ORDERER_MSP, Orderer, Peer
+from tallystick.network.tools import attempt, reason, until
 
-#: One call of a program; none of them takes a second on an idle machine.
-_CALL_SECONDS: Final = 30.0
-_ALREADY: Final = (
-    "already exists",  # joined
-    "already successfully installed",
-    "attempted to redefine uncommitted sequence",  # approved
-)
-#: What an ordering service without a leader answers, and a peer that has not caught up yet.
-_NOT_YET: Final = (
-    "no Raft leader",
-    "SERVICE_UNAVAILABLE",
-    "failed to create deliver client",
-    "failed to send transaction",
-    "connection refused",
-)
+_UNDEFINED: Final = "is not defined"
 
 
 @dataclass(frozen=True, slots=True)
-class Lifecycle:
-    """The steps for one network, until ``ends`` (monotonic); ``alive`` raises where a process has died."""
+class Definition:
+    """The contracts as a channel defines them: their digest, which definition this is (from 1), and the
+    MSPs that have approved it."""
 
-    layout: Layout
-    binaries: Binaries
-    alive: Callable[[], None]
-    ends: float
+    version: str
+    sequence: int
+    approved: frozenset[str]
+
+
+class Lifecycle(Commands):
+    """The steps for one network."""
 
     def join(self) -> None:
         """Every orderer and peer joins the channel."""
@@ -52,70 +42,94 @@ class Lifecycle:
         """Every organisation installs the package. Raises `CouldNotCheck` for another id than expected."""
 
         def on(peer: Peer) -> None:
-            self._repeat(
+            self.repeat(
                 ["lifecycle", "chaincode", "install", str(self.layout.package)],
                 peer,
                 f"installing the contracts on {peer.name}",
             )
-            told = self._peer(
-                ["lifecycle", "chaincode", "queryinstalled", "-O", "json"], peer, "asking what is installed"
-            )
+            query = ["lifecycle", "chaincode", "queryinstalled", "-O", "json"]
+            _, told = self.call(query, peer, "asking what is installed")
             if package_id not in told:
                 raise CouldNotCheck(f"{peer.name} did not install the package under the id {package_id}")
 
         _at_once(on, self.layout.peers)
 
-    def approve(self, version: str, package_id: str) -> None:
-        """Every organisation approves the definition; waits for the orderers' leader."""
+    def approve(self, version: str, package_id: str, sequence: int = 1) -> dict[str, CouldNotCheck]:
+        """Every organisation approves the definition; returns why those did not that could not, by MSP.
+
+        Waits for the orderers' leader. Raises `CouldNotCheck` where nobody could.
+        """
+        failures: dict[str, CouldNotCheck] = {}
 
         def by(peer: Peer) -> None:
-            self._repeat(
-                [
-                    *("lifecycle", "chaincode", "approveformyorg"),
-                    *self._definition(version),
-                    *self._orderer(peer),
-                    *("--package-id", package_id),
-                ],
-                peer,
-                f"approving the contracts for {peer.organisation.msp_id}",
-            )
+            command = ["lifecycle", "chaincode", "approveformyorg", *self._definition(version, sequence)]
+            doing = f"approving the contracts for {peer.organisation.msp_id}"
+            try:
+                self.repeat([*command, *self.orderer(peer), "--package-id", package_id], peer, doing)
+            except CouldNotCheck as error:
+                failures[peer.organisation.msp_id] = error
 
         _at_once(by, self.layout.peers)
+        if len(failures) == len(self.layout.peers):
+            raise next(iter(failures.values()))
+        return failures
 
-    def commit(self, version: str) -> None:
-        """The definition is committed, endorsed by all three."""
-        peer = self.layout.peers[0]
-        self._repeat(
+    def require_agreed(
+        self, version: str, sequence: int, failures: Mapping[str, CouldNotCheck]
+    ) -> frozenset[str]:
+        """The MSPs that have approved the definition which is to be the next.
+
+        ``failures`` are what `approve` returned. Raises `CouldNotCheck` where they are too few for the
+        channel's policy, naming who has to.
+        """
+        doing = "asking who has approved the contracts"
+        query = ["lifecycle", "chaincode", "checkcommitreadiness", *self._definition(version, sequence)]
+        peer = next(each for each in self.layout.peers if each.organisation.msp_id not in failures)
+        code, told = self.call([*query, "-O", "json"], peer, doing)
+        if code:
+            raise CouldNotCheck(f"{doing} failed: {reason(told)}", hint="tally fabric logs")
+        approved = _approved(_json(told, doing))
+        if missing := still_to_agree(approved):
+            raise CouldNotCheck(
+                f"the contracts {version[:12]} are not in force: {missing} has not approved them",
+                hint="\n".join(error.message for error in failures.values()),
+            )
+        return approved
+
+    def commit(self, version: str, sequence: int = 1, by: Iterable[str] | None = None) -> None:
+        """The definition is committed, endorsed by the MSPs ``by`` that have approved it; by all left out."""
+        peers = self._of(by)
+        self.repeat(
             [
                 *("lifecycle", "chaincode", "commit"),
-                *self._definition(version),
-                *self._orderer(peer),
-                *(part for each in self.layout.peers for part in self._endorser(each)),
+                *self._definition(version, sequence),
+                *self.orderer(peers[0]),
+                *(part for each in peers for part in self.endorser(each)),
             ],
-            peer,
+            peers[0],
             "committing the contracts' definition",
         )
 
-    def committed(self, peer: Peer) -> dict[str, Any] | None:
-        """The definition in force, as ``peer`` knows it; None where there is none."""
-        code, told = attempt(
-            [
-                *(self._program(), "lifecycle", "chaincode", "querycommitted"),
-                *("-C", self.layout.channel, "-n", CHAINCODE, "-O", "json"),
-            ],
-            client_environment(self.layout, peer, "admin"),
-            doing=f"asking {peer.name} for the contracts' definition",
-            deadline=_CALL_SECONDS,
-        )
-        if code:
-            return None
-        try:
-            return dict(json.loads(told))
-        except ValueError:
-            return None
+    def committed(self, peer: Peer) -> Definition | None:
+        """The definition in force, as ``peer`` knows it; None where there is none. Raises `CouldNotCheck`."""
+        doing = f"asking {peer.name} for the contracts' definition"
+        query = ["lifecycle", "chaincode", "querycommitted", *self._named(), "-O", "json"]
+        told = ""
 
-    def answer(self) -> None:
-        """Each peer's contracts answer: a query reaches them, whatever they say to it."""
+        def ask() -> tuple[bool, str]:
+            nonlocal told
+            code, told = self.call(query, peer, doing)
+            return code == 0 or _UNDEFINED in told, told
+
+        until(ask, doing=doing, ends=self.ends, alive=self.alive)
+        if _UNDEFINED in told:
+            return None
+        found = _json(told, doing)
+        return Definition(str(found.get("version")), int(found.get("sequence", 0)), _approved(found))
+
+    def answer(self, of_msps: Iterable[str] | None = None) -> None:
+        """The contracts of each peer (of ``of_msps``, if given) answer: a query reaches them, whatever they
+        say to it."""
 
         def of(peer: Peer) -> None:
             def ask() -> tuple[bool, str]:
@@ -125,37 +139,35 @@ class Lifecycle:
 
             until(ask, doing=f"asking the contracts through {peer.name}", ends=self.ends, alive=self.alive)
 
-        _at_once(of, self.layout.peers)
+        _at_once(of, self._of(of_msps))
 
-    def meet(self) -> None:
-        """Each peer knows the others and their contracts, so that its gateway finds endorsers."""
+    def meet(self, of_msps: Iterable[str] | None = None) -> None:
+        """Each peer (of ``of_msps``, if given) knows the others and their contracts, so that its gateway
+        finds endorsers."""
+        peers = self._of(of_msps)
+        members = [each.organisation.msp_id for each in peers]
 
         def of(peer: Peer) -> None:
             doing = f"waiting until {peer.name} knows the other peers"
 
             def ask() -> tuple[bool, str]:
-                code, told = attempt(self._endorsers(peer), {}, doing=doing, deadline=_CALL_SECONDS)
-                members = [each.organisation.msp_id for each in self.layout.peers]
+                code, told = attempt(self._endorsers(peer), {}, doing=doing, deadline=CALL_SECONDS)
                 return code == 0 and all(member in told for member in members), told
 
             until(ask, doing=doing, ends=self.ends, alive=self.alive)
 
-        _at_once(of, self.layout.peers)
+        _at_once(of, peers)
 
     def height(self, peer: Peer) -> int | None:
         """How many blocks the peer has; None where it does not answer."""
-        code, told = attempt(
-            [self._program(), "channel", "getinfo", "-c", self.layout.channel],
-            client_environment(self.layout, peer, "admin"),
-            doing=f"asking {peer.name} for its height",
-            deadline=_CALL_SECONDS,
-        )
+        query = ["channel", "getinfo", "-c", self.layout.channel]
+        code, told = self.call(query, peer, f"asking {peer.name} for its height")
         _, found, document = told.partition("Blockchain info: ")
         return int(json.loads(document)["height"]) if code == 0 and found else None
 
     def _endorsers(self, peer: Peer) -> list[str]:
         msp_id = peer.organisation.msp_id
-        user = self.layout.user(msp_id, "admin")
+        user = self.layout.user(msp_id, ADMIN)
         return [
             *(self.binaries.program("discover"), "--MSP", msp_id),
             *("--peerTLSCA", str(self.layout.tls_root(msp_id))),
@@ -175,12 +187,8 @@ class Lifecycle:
 
     def _query(self, peer: Peer) -> tuple[int, str]:
         call = json.dumps({"Args": ["charter:read", "{}"]})
-        return attempt(
-            [self._program(), "chaincode", "query", "-C", self.layout.channel, "-n", CHAINCODE, "-c", call],
-            client_environment(self.layout, peer, "admin"),
-            doing=f"asking the contracts through {peer.name}",
-            deadline=_CALL_SECONDS,
-        )
+        query = ["chaincode", "query", *self._named(), "-c", call]
+        return self.call(query, peer, f"asking the contracts through {peer.name}")
 
     def _join_orderer(self, orderer: Orderer) -> None:
         tls = self.layout.node(orderer.name) / "tls"
@@ -191,54 +199,41 @@ class Lifecycle:
         doing = f"joining {orderer.name} to the channel"
 
         def join() -> tuple[bool, str]:
-            _, told = attempt(command, {}, doing=doing, deadline=_CALL_SECONDS)
-            return "Status: 201" in told or any(word in told for word in _ALREADY), told
+            _, told = attempt(command, {}, doing=doing, deadline=CALL_SECONDS)
+            return "Status: 201" in told or any(word in told for word in ALREADY), told
 
         until(join, doing=doing, ends=self.ends, alive=self.alive)
 
     def _join_peer(self, peer: Peer) -> None:
-        self._repeat(
+        self.repeat(
             ["channel", "join", "-b", str(self.layout.genesis)], peer, f"joining {peer.name} to the channel"
         )
 
-    def _repeat(self, arguments: list[str], peer: Peer, doing: str) -> None:
-        """Run as the organisation's administrator until it works, was done before, or cannot work."""
+    def _of(self, msps: Iterable[str] | None) -> Sequence[Peer]:
+        if msps is None:
+            return self.layout.peers
+        chosen = set(msps)
+        return [peer for peer in self.layout.peers if peer.organisation.msp_id in chosen]
 
-        def once() -> tuple[bool, str]:
-            code, told = attempt(
-                [self._program(), *arguments],
-                client_environment(self.layout, peer, "admin"),
-                doing=doing,
-                deadline=_CALL_SECONDS,
-            )
-            if code and not any(word in told for word in (*_ALREADY, *_NOT_YET)):
-                raise CouldNotCheck(f"{doing} failed: {reason(told)}", hint="tally fabric logs")
-            return code == 0 or any(word in told for word in _ALREADY), told
+    def _definition(self, version: str, sequence: int) -> list[str]:
+        return [*self._named(), "-v", version, "--sequence", str(sequence)]
 
-        until(once, doing=doing, ends=self.ends, alive=self.alive)
-
-    def _peer(self, arguments: list[str], peer: Peer, doing: str) -> str:
-        environment = client_environment(self.layout, peer, "admin")
-        return run([self._program(), *arguments], environment, doing=doing, deadline=_CALL_SECONDS)
-
-    def _program(self) -> str:
-        return self.binaries.program("peer")
-
-    def _definition(self, version: str) -> list[str]:
-        return ["-C", self.layout.channel, "-n", CHAINCODE, "-v", version, "--sequence", "1"]
-
-    def _orderer(self, peer: Peer) -> list[str]:
-        tls = self.layout.user(peer.organisation.msp_id, "admin") / "tls"
-        arguments = ["-o", f"{HOST}:{self.layout.orderers[0].port}", "--tls", "--clientauth"]
-        arguments += ["--cafile", str(self.layout.tls_root(ORDERER_MSP))]
-        return [*arguments, "--certfile", str(tls / "cert.pem"), "--keyfile", str(tls / "key.pem")]
-
-    def _endorser(self, peer: Peer) -> list[str]:
-        root = self.layout.tls_root(peer.organisation.msp_id)
-        return ["--peerAddresses", f"{HOST}:{peer.port}", "--tlsRootCertFiles", str(root)]
+    def _named(self) -> list[str]:
+        return ["-C", self.layout.channel, "-n", CHAINCODE]
 
 
 def _at_once(work: Callable[[Any], None], items: Iterable[Any]) -> None:
     with ThreadPoolExecutor(8) as pool:
         for _ in pool.map(work, items):
             pass
+
+
+def _json(told: str, doing: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(told))
+    except ValueError:
+        raise CouldNotCheck(f"{doing} failed: {reason(told)}", hint="tally fabric logs") from None
+
+
+def _approved(found: dict[str, Any]) -> frozenset[str]:
+    return frozenset(msp for msp, agrees in found.get("approvals", {}).items() if agrees)

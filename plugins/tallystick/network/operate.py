@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,16 +20,12 @@ from tallystick.network.certificates import make_certificates, write_connection
 from tallystick.network.genesis import write_genesis
 from tallystick.network.layout import BASE_PORT, PORTS, Layout
 from tallystick.network.lifecycle import Lifecycle
-from tallystick.network.package import package, package_id
-from tallystick.network.processes import Process
+from tallystick.network.package import package_id
 from tallystick.network.profiles import write_profiles
+from tallystick.network.start import Start, Tell
 
-_UP_SECONDS: Final = 60.0
-_LAST_LINES: Final = 6
 _ERASE: Final = "tally fabric down --erase"
 _NOTE: Final = "network.json"
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +108,54 @@ def up(
     there and another than asked for, `CouldNotCheck` for a port that is taken, a process that dies, or
     what does not work in time.
     """
-    with _held(root):
+    with held(root):
         network = _made(root, binaries, consensus, base_port, tell)
+        if network.package != packages.current_digest():
+            raise InvalidInput(
+                f"the contracts here ({packages.current_digest()[:12]}) are not those of the network"
+                f" ({network.package[:12]})",
+                hint="Have the organisations agree on them: tally fabric activate\n"
+                f"Or run the release that it was made with, or give up its ledger: {_ERASE}",
+            )
         write_profiles(network.layout)
-        ends = time.monotonic() + _UP_SECONDS
-        started: dict[str, Process] = {}
-        try:
-            _start(network, binaries, started, tell)
-            _deploy(network, binaries, started, ends, tell)
-        except BaseException:
-            processes.stop(root, started)
-            raise
+        with Start(network.layout, binaries, network.package, tell) as start:
+            start.run()
+            definition = start.in_force()
+            if definition is None:
+                start.commit(1, start.agree(1))
+            elif definition.version != network.package:
+                raise InvalidInput(
+                    "the contracts' definition on the channel is not the one that this network was made with",
+                    hint="Organisations have changed it since; run the contracts that it names.",
+                )
+            start.wait()
     return network
+
+
+def activate(
+    root: Path, binaries: Binaries, *, tell: Tell = lambda _: None
+) -> tuple[Network, str, frozenset[str]]:
+    """Put the contracts that are installed here in force on the network in ``root``, which runs afterwards.
+
+    Returns it, the digest that was in force before, and the MSPs whose peers run the new ones. While too few
+    organisations approve, those before stay in force and in their servers. What a killed process left half
+    done is completed. Raises as `up`, and `CouldNotCheck` naming whose approval is missing.
+    """
+    with held(root):
+        former = load(root)
+        network = replace(former, package=packages.current_digest())
+        with Start(network.layout, binaries, network.package, tell) as start:
+            start.run(servers=former == network)
+            definition = start.in_force()
+            before = definition.version if definition else ""
+            if before != network.package:
+                sequence = definition.sequence + 1 if definition else 1
+                approved = start.agree(sequence)
+                start.replace_servers()
+                start.commit(sequence, approved)
+            start.run()
+            _note(root, network)
+            return network, before, start.wait()
 
 
 def status(root: Path, binaries: Binaries) -> Status:
@@ -149,7 +181,7 @@ def down(root: Path, *, erase: bool = False) -> list[str]:
         if not erase:
             load(root)
         return []
-    with _held(root):
+    with held(root):
         names = [path.stem for path in (root / "run").glob("*.json")]
         if not erase:
             names = [name for name in reversed(load(root).layout.ports) if name in names]
@@ -174,7 +206,6 @@ def log_lines(root: Path, count: int, name: str | None = None) -> dict[str, list
 def _made(
     root: Path, binaries: Binaries, consensus: str | None, base_port: int | None, tell: Tell
 ) -> Network:
-    digest = packages.current_digest()
     if not (root / _NOTE).exists():
         layout = Layout(root, consensus or "raft", BASE_PORT if base_port is None else base_port)
         if not 1024 <= layout.base_port <= 65535 - PORTS:
@@ -183,17 +214,12 @@ def _made(
             )
         processes.check_ports(layout.ports)
         tell("making keys and the channel's first block")
-        return _make(Network(layout, digest), binaries)
+        return _make(Network(layout, packages.current_digest()), binaries)
     network = load(root)
     if consensus not in (None, network.layout.consensus) or base_port not in (None, network.layout.base_port):
         raise InvalidInput(
             f"there is a network already: {network.layout.consensus}, from port {network.layout.base_port}",
             hint=f"Start it as it is: tally fabric up. Or give up its ledger: {_ERASE}",
-        )
-    if network.package != digest:
-        raise InvalidInput(
-            f"the contracts here ({digest[:12]}) are not those of the network ({network.package[:12]})",
-            hint=f"Run the release that it was made with, or give up its ledger: {_ERASE}",
         )
     return network
 
@@ -206,7 +232,7 @@ def _make(network: Network, binaries: Binaries) -> Network:
             f"{root} is there and holds no whole network", hint=f"Remove what is left of it: {_ERASE}"
         )
     building = _building(root)
-    # Of a start that was killed; nobody else is at work here (`_held`).
+    # Of a start that was killed; nobody else is at work here (`held`).
     shutil.rmtree(building, ignore_errors=True)
     private_directory(building)
     try:
@@ -214,79 +240,17 @@ def _make(network: Network, binaries: Binaries) -> Network:
         make_certificates(layout)
         configuration.write_configuration(layout, binaries)
         write_genesis(layout, binaries)
-        write_atomic(layout.package, package(network.package), 0o644)
         for peer in layout.peers:
             write_connection(layout, peer)
-        write_atomic(building / _NOTE, json.dumps(network.value()).encode())
+        _note(building, network)
         building.rename(root)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return network
 
 
-def _start(network: Network, binaries: Binaries, started: dict[str, Process], tell: Tell) -> None:
-    layout = network.layout
-    missing = {
-        name: ports for name, ports in layout.ports.items() if processes.pid_of(layout.root, name) is None
-    }
-    processes.check_ports(missing)
-    if missing:
-        tell(f"starting {len(missing)} processes")
-    for orderer in layout.orderers:
-        if orderer.name in missing:
-            environment = configuration.orderer_environment(layout, orderer)
-            started[orderer.name] = processes.start(
-                layout.root, orderer.name, [binaries.program("orderer")], environment
-            )
-    for peer in layout.peers:
-        if peer.name in missing:
-            connection = layout.node(peer.name) / "connection.json"
-            environment = configuration.peer_environment(layout, peer, connection)
-            started[peer.name] = processes.start(
-                layout.root, peer.name, [binaries.program("peer"), "node", "start"], environment
-            )
-        if peer.server in missing:
-            environment = configuration.server_environment(layout, peer, network.package_id, network.package)
-            started[peer.server] = processes.start(
-                layout.root, peer.server, configuration.server_command(), environment
-            )
-
-
-def _deploy(
-    network: Network,
-    binaries: Binaries,
-    started: dict[str, Process],
-    ends: float,
-    tell: Tell,
-) -> None:
-    def alive() -> None:
-        for name, process in started.items():
-            if (code := process.ended()) is not None:
-                said = processes.last_lines(network.layout.root, name, _LAST_LINES)
-                raise CouldNotCheck(
-                    f"{name} ended while the network was starting (exit code {code})",
-                    hint="\n".join(said) or "It said nothing.",
-                )
-
-    lifecycle = Lifecycle(network.layout, binaries, alive, ends)
-    tell("joining the channel")
-    lifecycle.join()
-    definition = lifecycle.committed(network.layout.peers[0])
-    if definition is None:
-        tell("installing the contracts")
-        lifecycle.install(network.package_id)
-        tell("three organisations approve the contracts")
-        lifecycle.approve(network.package, network.package_id)
-        lifecycle.commit(network.package)
-    elif definition.get("version") != network.package:
-        raise InvalidInput(
-            "the contracts' definition on the channel is not the one that this network was made with",
-            hint="Organisations have changed it since; run the contracts that it names.",
-        )
-    tell("waiting for the contracts to answer")
-    lifecycle.answer()
-    tell("waiting for the peers to know one another")
-    lifecycle.meet()
+def _note(root: Path, network: Network) -> None:
+    write_atomic(root / _NOTE, json.dumps(network.value()).encode())
 
 
 def _building(root: Path) -> Path:
@@ -294,7 +258,7 @@ def _building(root: Path) -> Path:
 
 
 @contextmanager
-def _held(root: Path) -> Iterator[None]:
+def held(root: Path) -> Iterator[None]:
     """One command at a time works on the network; the lock lies beside its directory."""
     with alone(private_directory(root.parent) / f".{root.name}.lock"):
         yield

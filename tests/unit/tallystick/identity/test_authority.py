@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -170,6 +171,33 @@ def test_revocation_is_kept_and_numbered(authority: Authority) -> None:
         with pytest.raises(NotProven, match="revoked"):
             membership.judge(member.serialised, now_ms())
     assert membership.judge(third.serialised, now_ms()).enrolment_id == "c"
+
+
+def test_a_revocation_list_names_its_authority(authority: Authority) -> None:
+    own = authority.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    for pem in ((authority.directory / "crls/crl.pem").read_bytes(), authority.revoke([7])):
+        extensions = x509.load_pem_x509_crl(pem).extensions
+        named = extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+        assert (named.value.key_identifier, named.critical) == (own, False)
+
+
+def test_a_list_of_before_lists_named_their_authority_counts_and_is_made_anew(authority: Authority) -> None:
+    member = authority.issue("a", ())
+    serial = x509.load_pem_x509_certificate(member.certificate_pem).serial_number
+    now = datetime.now(UTC)
+    old = (
+        x509.CertificateRevocationListBuilder(authority.certificate.subject, now, now + timedelta(days=1))
+        .add_revoked_certificate(x509.RevokedCertificateBuilder(serial, now).build())
+        .add_extension(x509.CRLNumber(2), critical=False)
+        .sign(authority.key, hashes.SHA256())
+    )
+    path = authority.directory / "crls/crl.pem"
+    path.write_bytes(old.public_bytes(Encoding.PEM))
+    with pytest.raises(NotProven, match="revoked"):
+        Membership([identity.load_msp(authority.directory)]).judge(member.serialised, now_ms())
+    anew = x509.load_pem_x509_crl(authority.revoke([serial]))
+    assert [entry.serial_number for entry in anew] == [serial]
+    assert anew.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
 
 
 def test_only_its_own_certificates_are_revoked(tmp_path: Path, authority: Authority) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from support.fabric_programs import write_programs
 
 from tallystick.errors import CouldNotCheck
 from tallystick.network.layout import Layout
-from tallystick.network.lifecycle import Lifecycle
+from tallystick.network.lifecycle import Definition, Lifecycle
 
 Make = Callable[..., Lifecycle]
 
@@ -80,10 +81,52 @@ def test_a_package_that_a_peer_calls_otherwise_is_an_error(steps: Make) -> None:
 
 
 def test_a_definition_that_is_not_there_is_none(steps: Make) -> None:
-    first = steps(peer="exit 1")
+    first = steps(peer="echo 'Error: query failed: namespace tallystick is not defined'; exit 1")
     assert first.committed(first.layout.peers[0]) is None
-    there = steps(peer='echo \'{"version": "abc"}\'')
-    assert there.committed(there.layout.peers[0]) == {"version": "abc"}
+    told = '{"version": "abc", "sequence": 2, "approvals": {"OperatorMSP": true, "AuditorMSP": false}}'
+    there = steps(peer=f"echo '{told}'")
+    assert there.committed(there.layout.peers[0]) == Definition("abc", 2, frozenset({"OperatorMSP"}))
+
+
+def test_a_definition_that_cannot_be_asked_for_is_not_taken_for_none(steps: Make) -> None:
+    silent = steps(seconds=0.2, peer="echo Error: connection reset; exit 1")
+    with pytest.raises(CouldNotCheck, match="for the contracts' definition did not work in time: connection"):
+        silent.committed(silent.layout.peers[0])
+
+
+def approved(*msps: str) -> str:
+    return "echo '" + json.dumps({"approvals": dict.fromkeys(msps, True) | {"OrdererMSP": False}}) + "'"
+
+
+@pytest.mark.parametrize(
+    ("msps", "missing"),
+    [
+        (("OperatorMSP",), "RegulatorMSP has"),
+        (("OperatorMSP", "AuditorMSP"), "RegulatorMSP has"),
+        (("RegulatorMSP",), "OperatorMSP or AuditorMSP has"),
+        ((), "RegulatorMSP and OperatorMSP or AuditorMSP has"),
+    ],
+)
+def test_too_few_approvals_name_whose_is_missing(steps: Make, msps: tuple[str, ...], missing: str) -> None:
+    few = steps(peer=approved(*msps))
+    with pytest.raises(CouldNotCheck) as error:
+        few.require_agreed("v", 2, {"AuditorMSP": CouldNotCheck("its key is away")})
+    assert error.value.message == f"the contracts v are not in force: {missing} not approved them"
+    assert error.value.hint == "its key is away"
+
+
+def test_the_regulator_and_one_other_are_enough(steps: Make) -> None:
+    for other in ("OperatorMSP", "AuditorMSP"):
+        found = steps(peer=approved("RegulatorMSP", other)).require_agreed("v", 2, {})
+        assert found == {"RegulatorMSP", other}
+
+
+def test_an_organisation_that_cannot_approve_does_not_keep_the_others_from_it(steps: Make) -> None:
+    script = '[ "$CORE_PEER_LOCALMSPID" != RegulatorMSP ] || { echo "Error: no key"; exit 1; }'
+    failures = steps(peer=script).approve("v", "label:id")
+    assert {msp: error.message for msp, error in failures.items()} == {
+        "RegulatorMSP": "approving the contracts for RegulatorMSP failed: no key"
+    }
 
 
 def test_contracts_that_do_not_answer_and_peers_that_do_not_meet_are_told(steps: Make) -> None:

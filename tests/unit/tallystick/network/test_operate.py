@@ -78,6 +78,7 @@ def test_a_network_of_other_contracts_is_not_started(made: Place) -> None:
     made.note(package="0" * 64)
     with pytest.raises(InvalidInput, match="are not those of the network") as error:
         made.up()
+    assert "tally fabric activate" in error.value.hint
     assert "tally fabric down --erase" in error.value.hint
 
 
