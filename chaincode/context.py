@@ -8,6 +8,7 @@ an error leaves no trace. There is no clock, no history, no private data and no 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,6 +39,9 @@ class Context(Protocol):
 
     async def get(self, key: str) -> bytes | None:
         """The value committed before this transaction, or None."""
+
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """What `get` gives for each of ``keys``, in their order; on some hosts in fewer questions."""
 
     async def put(self, key: str, value: bytes) -> None:
         """Write UTF-8 text; the last write of a key counts."""

@@ -35,6 +35,12 @@ class Draft:
             self._values[key] = None if data is None else canonical.decode(data)
         return self._values[key]
 
+    async def fetch(self, keys: Iterable[str]) -> None:
+        """Read ``keys`` all at once, so that `get` asks for none of them any more."""
+        unread = [key for key in dict.fromkeys(keys) if key not in self._values]
+        for key, data in zip(unread, await self.context.get_many(unread), strict=True):
+            self._values[key] = None if data is None else canonical.decode(data)
+
     def put(self, key: str, value: Any) -> None:
         """Write ``value`` when the transaction closes."""
         self._values[key] = value

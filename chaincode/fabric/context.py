@@ -6,7 +6,7 @@ but reads, and so that writes can travel in batches.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from chaincode import host_limits
@@ -49,11 +49,18 @@ class FabricContext:
         return self._stub.timestamp_ms
 
     async def get(self, key: str) -> bytes | None:
-        """As `Context.get`; the peer is asked once for a key."""
-        host_limits.check_key(key)
-        if key not in self._read:
-            self._read[key] = await self._asked(self._stub.get(key))
-        return self._read[key]
+        """As `Context.get`."""
+        return (await self.get_many([key]))[0]
+
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """As `Context.get_many`; the peer is asked once for a key."""
+        for key in keys:
+            host_limits.check_key(key)
+        unread = [key for key in dict.fromkeys(keys) if key not in self._read]
+        if unread:
+            values = await self._asked(self._stub.get_multiple(unread))
+            self._read.update(zip(unread, values, strict=True))
+        return [self._read[key] for key in keys]
 
     async def put(self, key: str, value: bytes) -> None:
         """As `Context.put`."""

@@ -6,7 +6,7 @@ the capability `pipeline`; reading is open to every party of the charter.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from chaincode import canonical, shapes
@@ -21,12 +21,12 @@ from chaincode.streams import Position, key_of
 
 
 class Decided(NamedTuple):
-    """What a decision leaves: the record's streams, the facts that later decisions read, and what
-    the contract itself adds to the record's body."""
+    """What a decision leaves: the facts that later decisions read, what the contract itself adds to the
+    record's body, and the streams of the record that its request does not tell."""
 
-    streams: tuple[str, ...] = ()
     facts: Mapping[str, Any] = {}
     adds: Mapping[str, Any] = {}
+    streams: tuple[str, ...] = ()
 
 
 Decision = Callable[[Draft, Any], Awaitable[Decided]]
@@ -66,17 +66,13 @@ async def _next_version(draft: Draft, kind: Kind, request: Any) -> None:
     draft.put(key, request["version"])
 
 
-def _dataset_stream(record_id: str) -> str:
-    return "dataset:" + record_id.split("/")[1]
-
-
 async def _dataset(draft: Draft, request: Any) -> Decided:
     """Register a version of a dataset: the next one, of parents that stand."""
     await _next_version(draft, records.DATASET, request)
     for index, parent in enumerate(request["parents"]):
         subject = await _subject(draft, parent["id"])
         _refuse(rules.usable(subject, parent, f"request.parents[{index}]"))
-    return Decided(("dataset:" + request["name"],))
+    return Decided()
 
 
 async def _screening(draft: Draft, request: Any) -> Decided:
@@ -94,8 +90,7 @@ async def _validation(draft: Draft, request: Any) -> Decided:
 
 
 def _check(request: Any) -> Decided:
-    dataset = request["dataset"]["id"]
-    return Decided((_dataset_stream(dataset),), {"dataset": dataset, "passed": request["passed"]})
+    return Decided({"dataset": request["dataset"]["id"], "passed": request["passed"]})
 
 
 async def _intent(draft: Draft, request: Any) -> Decided:
@@ -103,8 +98,7 @@ async def _intent(draft: Draft, request: Any) -> Decided:
     await _usable(draft, request, "dataset")
     checks = {name: await _usable(draft, request, name) for name in ("screening", "validation")}
     _refuse(rules.may_declare_run(checks, request))
-    dataset = request["dataset"]["id"]
-    return Decided((_dataset_stream(dataset),), {"dataset": dataset, "run": None})
+    return Decided({"dataset": request["dataset"]["id"], "run": None})
 
 
 async def _run(draft: Draft, request: Any) -> Decided:
@@ -115,8 +109,8 @@ async def _run(draft: Draft, request: Any) -> Decided:
     draft.put(records.state_key(request["intent"]["id"]), {**intent.facts, "run": record_id})
     dataset = intent.facts["dataset"]
     return Decided(
-        ("run:" + request["run_id"], _dataset_stream(dataset)),
         {"dataset": dataset, "intent": request["intent"]["id"]},
+        streams=(records.stream_of(dataset),),
     )
 
 
@@ -124,13 +118,13 @@ async def _model(draft: Draft, request: Any) -> Decided:
     """Register a version of a model: the next one, of a run that stands."""
     await _usable(draft, request, "run")
     await _next_version(draft, records.MODEL, request)
-    return Decided(("model:" + request["name"],), {"run": request["run"]["id"]})
+    return Decided({"run": request["run"]["id"]})
 
 
 async def _use(draft: Draft, request: Any) -> Decided:
     """Record that a dataset was used, and what for."""
     await _usable(draft, request, "dataset")
-    return Decided((_dataset_stream(request["dataset"]["id"]),))
+    return Decided()
 
 
 async def _retirement(draft: Draft, request: Any) -> Decided:
@@ -139,10 +133,9 @@ async def _retirement(draft: Draft, request: Any) -> Decided:
     _refuse(rules.known(subject, request["subject"], "request.subject"))
     _refuse(rules.may_retire(subject, request))
     draft.put(records.retirement_key(request["subject"]["id"]), {"state": request["state"]})
-    kind, subject_name, *_ = request["subject"]["id"].split("/")
-    if kind in ("dataset", "model", "run"):
-        return Decided((f"{kind}:{subject_name}",))
-    return Decided((_dataset_stream(subject.facts["dataset"]),))
+    if records.has_stream(request["subject"]["id"]):
+        return Decided()
+    return Decided(streams=(records.stream_of(subject.facts["dataset"]),))
 
 
 async def _outcome(draft: Draft, request: Any) -> Decided:
@@ -153,7 +146,7 @@ async def _outcome(draft: Draft, request: Any) -> Decided:
 async def _pipeline(draft: Draft, request: Any) -> Decided:
     """Record how a pipeline ended, task by task."""
     _refuse(rules.pipeline_agrees(request))
-    return Decided(("pipeline:" + request["dag"],))
+    return Decided()
 
 
 async def _attestation(draft: Draft, request: Any) -> Decided:
@@ -161,7 +154,7 @@ async def _attestation(draft: Draft, request: Any) -> Decided:
     position = Position.of(await draft.get(key_of(request["stream"])))
     if position.number == 0:
         raise Refusal("UNKNOWN_STREAM", field="request.stream")
-    return Decided((request["stream"],), adds={"count": position.number, "time": position.time})
+    return Decided(adds={"count": position.number, "time": position.time})
 
 
 _WRITERS: Final[dict[str, tuple[Kind, Decision]]] = {
@@ -179,27 +172,50 @@ _WRITERS: Final[dict[str, tuple[Kind, Decision]]] = {
 }
 
 
-async def _write(draft: Draft, transaction: str, request: Any, body: bytes) -> dict[str, Any]:
-    """One item; ``body`` is the request's own bytes."""
-    kind, decide = _WRITERS[transaction]
-    kind.shape(request, "request")
-    first_key = records.request_key(request["request_id"])
-    content = canonical.digest(b'["%s",%s]' % (transaction.encode(), body))
-    first = await draft.get(first_key)
+class _Item(NamedTuple):
+    """A request of the right shape, its own bytes, the key of its first record, and the streams it names."""
+
+    transaction: str
+    request: Any
+    body: bytes
+    first: str
+    streams: list[str]
+
+    @classmethod
+    def of(cls, transaction: str, request: Any, body: bytes) -> _Item:
+        if transaction not in _WRITERS:
+            raise Refusal("UNKNOWN_TRANSACTION")
+        kind = _WRITERS[transaction][0]
+        kind.shape(request, "request")
+        first = records.request_key(request["request_id"])
+        return cls(transaction, request, body, first, kind.streams(request))
+
+
+async def _fetch(draft: Draft, items: Sequence[_Item]) -> None:
+    """Read in two questions what deciding on ``items`` reads, as far as they tell."""
+    await draft.fetch([item.first for item in items])
+    new = [item for item in items if await draft.get(item.first) is None]
+    reads = [_WRITERS[item.transaction][0].reads(item.request, item.streams) for item in new]
+    await draft.fetch([key for keys in reads for key in keys])
+
+
+async def _write(draft: Draft, item: _Item) -> dict[str, Any]:
+    request, body = item.request, item.body
+    kind, decide = _WRITERS[item.transaction]
+    content = canonical.digest(b'["%s",%s]' % (item.transaction.encode(), body))
+    first = await draft.get(item.first)
     if first is not None:
         if first["content"] != content:
             raise Refusal("REQUEST_REUSED", field="request.request_id")
         return {"id": first["id"], "digest": {"sha256": first["digest"]}, "repeated": True}
     decided = await decide(draft, request)
-    streams = dict.fromkeys(decided.streams)
-    if "task" in request:
-        streams["pipeline:" + request["task"]["dag"]] = None
+    streams = dict.fromkeys((*item.streams, *decided.streams))
     record_id = kind.record_id(request)
     if decided.adds:
         body = canonical.encode({**request, **decided.adds})
     digest = await draft.record(kind.name, record_id, body, streams)
     draft.put(records.state_key(record_id), {**decided.facts, "digest": digest})
-    draft.put(first_key, {"content": content, "id": record_id, "digest": digest})
+    draft.put(item.first, {"content": content, "id": record_id, "digest": digest})
     return {"id": record_id, "digest": {"sha256": digest}, "repeated": False}
 
 
@@ -212,7 +228,9 @@ async def _open(context: Context) -> Draft:
 def _writer(transaction: str) -> Callable[[Context, Any], Awaitable[Any]]:
     async def write(context: Context, request: Any) -> Any:
         draft = await _open(context)
-        result = await _write(draft, transaction, request, canonical.encode_decoded(request))
+        item = _Item.of(transaction, request, canonical.encode_decoded(request))
+        await _fetch(draft, [item])
+        result = await _write(draft, item)
         await draft.close()
         return result
 
@@ -223,21 +241,29 @@ def _writer(transaction: str) -> Callable[[Context, Any], Awaitable[Any]]:
 async def batch(context: Context, request: Any) -> Any:
     """Many requests, all or nothing; a refusal names the index of the item that failed.
 
-    Returns the items' results in order.
+    Shapes are looked at first, of all items; then each is decided on. Returns their results in order.
     """
     draft = await _open(context)
     _BATCH(request, "request")
     bodies = canonical.encode_each_decoded([item["request"] for item in request["items"]])
-    results = []
+    items, results = [], []
     for index, (item, body) in enumerate(zip(request["items"], bodies, strict=True)):
         try:
-            if item["transaction"] not in _WRITERS:
-                raise Refusal("UNKNOWN_TRANSACTION")
-            results.append(await _write(draft, item["transaction"], item["request"], body))
+            items.append(_Item.of(item["transaction"], item["request"], body))
         except Refusal as refusal:
-            raise Refusal(refusal.code, **{**refusal.facts, "item": index}) from None
+            raise _of_item(refusal, index) from None
+    await _fetch(draft, items)
+    for index, checked in enumerate(items):
+        try:
+            results.append(await _write(draft, checked))
+        except Refusal as refusal:
+            raise _of_item(refusal, index) from None
     await draft.close()
     return results
+
+
+def _of_item(refusal: Refusal, index: int) -> Refusal:
+    return Refusal(refusal.code, **{**refusal.facts, "item": index})
 
 
 _READ: Final = shapes.fields({"id": shapes.text(records.RECORD_ID)})

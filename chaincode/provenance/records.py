@@ -7,6 +7,7 @@ dataset's policy names a privacy regime.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from chaincode.shapes import (
     optional,
     prose,
 )
+from chaincode.streams import key_of
 
 MAX_VERSION: Final = 999_999_999_999
 
@@ -160,39 +162,87 @@ _PIPELINE: Final = {
 _ATTESTATION: Final = {"stream": shapes.text(r"[a-z]+:[A-Za-z0-9][A-Za-z0-9_.:+~-]{0,249}")}
 
 
+def has_stream(record_id: str) -> bool:
+    """Whether what the record speaks of has a stream of its own; else the dataset's it is about counts."""
+    return record_id.split("/")[0] in ("dataset", "model", "run")
+
+
+def stream_of(record_id: str) -> str:
+    """The stream of the dataset, model or run that the id names."""
+    kind, name, *_ = record_id.split("/")
+    return f"{kind}:{name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of record: the shape of its request, and what its id is made of.
+    """One kind of record: the shape of its request, what it is about, what its id is made of.
 
-    ``key`` names the fields of the request whose values make the id, so that `dataset/rand-hie/1`
-    is made of ``("name", "version")``.
+    ``about`` gives the streams that a request names but for its task's, and ``refers`` the fields that
+    refer to records. ``key`` names the fields whose values make the id, so that `dataset/rand-hie/1` is
+    made of ``("name", "version")``.
     """
 
     name: str
     shape: shapes.Shape
+    about: Callable[[Any], list[str]]
+    refers: tuple[str, ...]
     key: tuple[str, ...]
 
     def record_id(self, request: Any) -> str:
         """The record's id, as people and references write it."""
         return "/".join([self.name, *(str(request[part]) for part in self.key)])
 
+    def streams(self, request: Any) -> list[str]:
+        """The record's streams, as far as the request tells them."""
+        streams = self.about(request)
+        if "task" in request:
+            streams.append("pipeline:" + request["task"]["dag"])
+        return streams
 
-def _kind(kind: str, body: dict[str, shapes.Shape], key: tuple[str, ...] = ("request_id",)) -> Kind:
+    def reads(self, request: Any, streams: list[str]) -> list[str]:
+        """The keys in state that deciding on a new request of ``streams`` reads, as far as it tells them."""
+        keys = [key_of(stream) for stream in streams]
+        for field in self.refers:
+            for reference in request[field] if type(request[field]) is list else (request[field],):
+                keys += (state_key(reference["id"]), retirement_key(reference["id"]))
+        if self.key == _VERSIONS:
+            keys.append(latest_key(self.name, request["name"]))
+        return keys
+
+
+def _kind(
+    kind: str,
+    body: dict[str, shapes.Shape],
+    about: Callable[[Any], list[str]],
+    refers: tuple[str, ...] = (),
+    key: tuple[str, ...] = ("request_id",),
+) -> Kind:
     task = TASK if kind == "outcome" else optional(TASK)
-    return Kind(kind, shapes.fields({"request_id": identifier, **body, "task": task}), key)
+    return Kind(kind, shapes.fields({"request_id": identifier, **body, "task": task}), about, refers, key)
 
 
-DATASET: Final = _kind("dataset", _DATASET, ("name", "version"))
-SCREENING: Final = _kind("screening", _SCREENING)
-VALIDATION: Final = _kind("validation", _VALIDATION)
-INTENT: Final = _kind("intent", _INTENT)
-RUN: Final = _kind("run", _RUN, ("run_id",))
-MODEL: Final = _kind("model", _MODEL, ("name", "version"))
-USE: Final = _kind("use", _USE)
-RETIREMENT: Final = _kind("retirement", _RETIREMENT)
-OUTCOME: Final = _kind("outcome", _OUTCOME)
-PIPELINE: Final = _kind("pipeline", _PIPELINE)
-ATTESTATION: Final = _kind("attestation", _ATTESTATION)
+def _about_dataset(request: Any) -> list[str]:
+    return [stream_of(request["dataset"]["id"])]
+
+
+def _about_subject(request: Any) -> list[str]:
+    subject = request["subject"]["id"]
+    return [stream_of(subject)] if has_stream(subject) else []
+
+
+_VERSIONS: Final = ("name", "version")
+
+DATASET: Final = _kind("dataset", _DATASET, lambda it: [f"dataset:{it['name']}"], ("parents",), _VERSIONS)
+SCREENING: Final = _kind("screening", _SCREENING, _about_dataset, ("dataset",))
+VALIDATION: Final = _kind("validation", _VALIDATION, _about_dataset, ("dataset",))
+INTENT: Final = _kind("intent", _INTENT, _about_dataset, ("dataset", "screening", "validation"))
+RUN: Final = _kind("run", _RUN, lambda it: [f"run:{it['run_id']}"], ("intent",), ("run_id",))
+MODEL: Final = _kind("model", _MODEL, lambda it: [f"model:{it['name']}"], ("run",), _VERSIONS)
+USE: Final = _kind("use", _USE, _about_dataset, ("dataset",))
+RETIREMENT: Final = _kind("retirement", _RETIREMENT, _about_subject, ("subject",))
+OUTCOME: Final = _kind("outcome", _OUTCOME, lambda it: [])
+PIPELINE: Final = _kind("pipeline", _PIPELINE, lambda it: [f"pipeline:{it['dag']}"])
+ATTESTATION: Final = _kind("attestation", _ATTESTATION, lambda it: [it["stream"]])
 
 
 def state_key(record_id: str) -> str:

@@ -32,9 +32,24 @@ async def _get(context: Context, request: Any) -> Any:
     return None if value is None else value.decode()
 
 
+async def _get_many(context: Context, request: Any) -> Any:
+    return [value and value.decode() for value in await context.get_many(request)]
+
+
+async def _get_each(context: Context, request: Any) -> Any:
+    return [await _get(context, key) for key in request]
+
+
+async def _count(context: Context, request: Any) -> Any:
+    keys, destination = request
+    found = await context.get_many(keys)
+    await context.put(destination, str(len(found) - found.count(None)).encode())
+
+
 async def _get_after_put(context: Context, request: Any) -> Any:
     await context.put(request, b"new")
-    value = await context.get(request)
+    value, again = await context.get(request), await context.get_many([request])
+    assert again == [value]
     return None if value is None else value.decode()
 
 
@@ -94,6 +109,9 @@ async def _whoami(context: Context, request: Any) -> Any:
 _TRANSACTIONS = {
     "put": _put,
     "get": _get,
+    "get_many": _get_many,
+    "get_each": _get_each,
+    "count": _count,
     "get_after_put": _get_after_put,
     "scan": _scan,
     "scan_and_put": _scan_and_put,

@@ -20,8 +20,12 @@ def probe(host, transaction, request, **options):
     return host.ledger.submit(host.pipeline, Call(CONTRACT, transaction, request), **options).response
 
 
+def evaluate(host, transaction, request):
+    return host.ledger.evaluate(host.pipeline, Call(CONTRACT, transaction, request))
+
+
 def look(host, key):
-    return host.ledger.evaluate(host.pipeline, Call(CONTRACT, "get", key))
+    return evaluate(host, "get", key)
 
 
 def refused_code(call, *arguments, **options):
@@ -47,6 +51,19 @@ class TestState:
         probe(probing, "put", {"probe/a": "1", "probe/b": "2"})
         probe(probing, "put", {"probe/a": "3", "probe/b": None, "probe/never": None})
         assert (look(probing, "probe/a"), look(probing, "probe/b")) == ("3", None)
+
+    def test_many_keys_are_read_as_one_by_one(self, probing):
+        # More than a peer answers at once.
+        keys = [f"probe/k{number:04}" for number in range(1_100)]
+        probe(probing, "put", {key: key[-4:] for key in keys if not key.endswith("7")})
+        asked = [*reversed(keys), keys[3], "probe/never", keys[7], keys[3]]
+        found = evaluate(probing, "get_many", asked)
+        assert found == [None if key[-1] in "7r" else key[-4:] for key in asked]
+        assert found == evaluate(probing, "get_each", asked)
+        assert evaluate(probing, "get_many", []) == []
+
+    def test_of_many_keys_each_must_be_one(self, probing):
+        assert refused_code(probe, probing, "get_many", ["probe/a", "probe/a b"]) == "INVALID_KEY"
 
     def test_scans_are_ordered_and_resume(self, probing):
         keys = [f"probe/k{number:02}" for number in range(10)]
@@ -158,6 +175,19 @@ class TestConflicts:
         assert look(probing, "probe/b") is None
         (block,) = probing.ledger.log(probing.ledger.height - 1)
         assert (block.transactions, block.invalid) == ((), 1)
+
+    @pytest.mark.parametrize(
+        ("changed", "left"), [({"probe/k1": "2"}, "2"), ({"probe/k1": None}, "1"), ({"probe/k9": "1"}, "3")]
+    )
+    def test_of_many_reads_one_that_no_longer_holds_voids_the_transaction(self, probing, changed, left):
+        probe(probing, "put", {"probe/k1": "1", "probe/k2": "1"})
+        request = [["probe/k2", "probe/k1", "probe/k9"], "probe/counted"]
+        endorsed = probing.ledger.endorse(probing.pipeline, Call(CONTRACT, "count", request))
+        probe(probing, "put", changed)
+        assert refused_code(probing.ledger.commit, endorsed) == "MVCC_READ_CONFLICT"
+        assert look(probing, "probe/counted") is None
+        probe(probing, "count", request)
+        assert look(probing, "probe/counted") == left
 
     def test_a_read_that_still_holds_commits(self, probing):
         endorsed = probing.ledger.endorse(probing.pipeline, Call(CONTRACT, "copy", ["probe/a", "probe/b"]))

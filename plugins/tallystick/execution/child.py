@@ -126,6 +126,9 @@ class _Context:
         text = self._known[key] if key in self._known else _ask({"get": key})
         return None if text is None else text.encode()
 
+    async def get_many(self, keys: typing.Any) -> list[bytes | None]:
+        return [await self.get(key) for key in keys]
+
     async def put(self, key: str, value: bytes) -> None:
         self._limits.check_write(self._contract, key, value)
         self.writes[key] = value.decode()

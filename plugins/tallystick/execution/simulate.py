@@ -89,6 +89,9 @@ class _Recorder:
         self.reads[key] = found[1] if found else None
         return found[0] if found else None
 
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        return [await self.get(key) for key in keys]
+
     async def put(self, key: str, value: bytes) -> None:
         host_limits.check_write(self._call.contract, key, value)
         self.writes[key] = value

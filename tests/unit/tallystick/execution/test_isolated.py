@@ -65,6 +65,8 @@ await context.put("probe/b", first + " and ü".encode())
 await context.put("probe/b", b"twice")
 await context.delete("probe/c")
 assert await context.get("probe/b") is None
+many = await context.get_many(["probe/e", "probe/none", "probe/a", "probe/e"])
+assert many == [b"three", None, b"one", b"three"]
 page = await context.scan("probe/a", "probe/z", 2)
 caller = context.caller
 who = f"{caller.msp_id} {sorted(caller.roles)} {context.claimed_time} {context.transaction_id}"
