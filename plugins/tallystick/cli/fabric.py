@@ -28,6 +28,7 @@ def add(adder: Adder) -> None:
     up = group.command("up", _up, "make the network or start it again, and wait until it answers")
     up.add_argument("--orderers", choices=tuple(_CONSENSUS), help="how blocks are ordered (default: raft)")
     up.add_argument("--port", type=int, help="the first of its ports (default: 17050)")
+    group.command("configure", _configure, "write what docker-compose.yml mounts: keys, settings, secrets")
     group.command("activate", _activate, "have the organisations put the contracts here in force")
     revoke = group.command("revoke", _revoke, "take a user's certificates out of force on the channel")
     revoke.add_argument("user", metavar="USER", help="the user's name, as in organisations/MSP/users/")
@@ -117,6 +118,21 @@ def _revoke(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
         screen.line("What it signed before stays valid; nothing that is recorded from now on will be.")
     screen.next(("tally members", "what was changed, and by whom"))
     screen.result({"msp": msp, "user": user, "block": block})
+    return 0
+
+
+def _configure(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
+    from tallystick.network import binaries, deployment
+
+    with screen.busy("looking for Fabric's programs") as tell:
+        network = deployment.configure(settings.home, binaries.find(settings.cache_dir), tell=tell)
+    environment = settings.home / "compose.env"
+    screen.line(f"{settings.home} has what docker-compose.yml mounts. Whoever has it is all organisations.")
+    screen.next(
+        (f"docker compose --env-file {shlex.quote(str(environment))} up --build --detach", "starts it"),
+        ("tally fabric up", "then joins the channel and puts the contracts in force"),
+    )
+    screen.result({**_described(network), "environment": str(environment)})
     return 0
 
 

@@ -19,6 +19,7 @@ from tallystick.settings import Settings
 #: What the charter takes as the part of the origin before the slash and the digits.
 _LOG_NAME: Final = re.compile(r"[a-z0-9][a-z0-9./-]{0,100}")
 _PORT: Final = 8501
+_ADDRESS: Final = "127.0.0.1"
 _PORTS: Final = 65536
 
 
@@ -33,6 +34,9 @@ def add(adder: Adder) -> None:
     adder.command("activate", _activate, "record the contracts that are installed here as those in force")
     dashboard = adder.command("dashboard", _dashboard, "start the dashboard on this machine")
     dashboard.add_argument("--port", type=int, default=_PORT, help=f"default: {_PORT}")
+    dashboard.add_argument(
+        "--address", default=_ADDRESS, help=f"default: {_ADDRESS}; it asks nobody who they are"
+    )
 
 
 def _init(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
@@ -215,7 +219,7 @@ def _dashboard(arguments: argparse.Namespace, settings: Settings, screen: Screen
     screen.line(f"The dashboard is at {url}   (this machine only; stop it with Ctrl-C)")
     screen.result({"url": url})
     options = {
-        "server.address": "127.0.0.1",
+        "server.address": arguments.address,
         "server.port": str(arguments.port),
         "server.headless": "true",
         "browser.gatherUsageStats": "false",

@@ -42,11 +42,11 @@ def make_certificates(layout: Layout) -> None:
             _write_tls(user / "tls", tls, name)
         if organisation is ORDERERS:
             for orderer in layout.orderers:
-                _write_node(layout.node(orderer.name), authority, tls, orderer.name, "orderer")
+                _write_node(layout, orderer.name, authority, tls, "orderer")
         for peer in layout.peers:
             if peer.organisation is organisation:
-                _write_node(layout.node(peer.name), authority, tls, peer.name, "peer")
-                _write_tls(layout.node(peer.server) / "tls", tls, peer.server)
+                _write_node(layout, peer.name, authority, tls, "peer")
+                _write_tls(layout.node(peer.server) / "tls", tls, peer.server, named=layout.named)
 
 
 def write_connection(layout: Layout, peer: Peer) -> Path:
@@ -56,7 +56,7 @@ def write_connection(layout: Layout, peer: Peer) -> Path:
     """
     tls = layout.node(peer.name) / "tls"
     connection = {
-        "address": f"{HOST}:{peer.server_port}",
+        "address": f"{layout.host(peer.server)}:{peer.server_port}",
         "dial_timeout": f"{_DIAL_SECONDS}s",
         "tls_required": True,
         "client_auth_required": True,
@@ -69,12 +69,17 @@ def write_connection(layout: Layout, peer: Peer) -> Path:
     return path
 
 
-def issue_tls(authority: Authority, name: str) -> tuple[bytes, bytes]:
-    """A certificate for both sides of a TLS connection on this machine, and its key; PEM."""
+def issue_tls(authority: Authority, name: str, *, named: bool = False) -> tuple[bytes, bytes]:
+    """A certificate for both sides of a TLS connection on this machine, and its key; PEM.
+
+    Where it is ``named``, it is that of the host ``name`` too.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     start = datetime.now(UTC) - _BACKDATED
     usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
     hosts = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(HOST))]
+    if named:
+        hosts.append(x509.DNSName(name))
     issuer = authority.certificate
     certificate = (
         x509.CertificateBuilder(
@@ -101,9 +106,9 @@ def issue_tls(authority: Authority, name: str) -> tuple[bytes, bytes]:
     return certificate.public_bytes(Encoding.PEM), secret
 
 
-def _write_node(directory: Path, authority: Authority, tls: Authority, name: str, node_type: str) -> None:
-    _enrol(directory / "msp", authority, tls, name, (), node_type)
-    _write_tls(directory / "tls", tls, name)
+def _write_node(layout: Layout, name: str, authority: Authority, tls: Authority, node_type: str) -> None:
+    _enrol(layout.node(name) / "msp", authority, tls, name, (), node_type)
+    _write_tls(layout.node(name) / "tls", tls, name, named=layout.named)
 
 
 def _enrol(
@@ -125,7 +130,7 @@ def _write_msp(directory: Path, authority: Authority, tls: Authority) -> None:
     write_atomic(directory / "config.yaml", text.encode(), 0o644)
 
 
-def _write_tls(directory: Path, authority: Authority, name: str) -> None:
-    certificate, key = issue_tls(authority, name)
+def _write_tls(directory: Path, authority: Authority, name: str, *, named: bool = False) -> None:
+    certificate, key = issue_tls(authority, name, named=named)
     write_atomic(private_directory(directory) / "cert.pem", certificate, 0o644)
     write_atomic(directory / "key.pem", key)

@@ -6,7 +6,7 @@ import string
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -16,11 +16,15 @@ from tallystick.files import private_directory, write_atomic
 from tallystick.network.binaries import DEPLOY, Binaries
 from tallystick.network.layout import HOST, ORDERER_MSP, ORGANISATIONS, Layout, Orderer, Peer
 
+#: Where a peer in a container of its own finds the builder (docker-compose.yml).
+MOUNTED_BUILDER: Final = Path("/opt/tallystick/builder")
+
 
 def write_configuration(layout: Layout, binaries: Binaries) -> None:
     """Write core.yaml and orderer.yaml: Fabric's own, with ours laid over."""
     directory = private_directory(layout.config)
-    ours = yaml.safe_load(_filled("core.yaml", {"builder": str(DEPLOY / "builder")}))
+    builder = MOUNTED_BUILDER if layout.named else DEPLOY / "builder"
+    ours = yaml.safe_load(_filled("core.yaml", {"builder": str(builder)}))
     core = _laid_over(yaml.safe_load(binaries.sample("core.yaml").read_bytes()), ours)
     write_atomic(directory / "core.yaml", yaml.safe_dump(core).encode(), 0o644)
     write_atomic(directory / "orderer.yaml", binaries.sample("orderer.yaml").read_bytes(), 0o644)
@@ -33,10 +37,10 @@ def orderer_environment(layout: Layout, orderer: Orderer) -> dict[str, str]:
         "orderer.env",
         {
             "config": str(layout.config),
-            "host": HOST,
+            "host": layout.listen,
             "port": str(orderer.port),
-            "admin_address": f"{HOST}:{orderer.admin_port}",
-            "operations_address": f"{HOST}:{orderer.operations_port}",
+            "admin_address": f"{layout.listen}:{orderer.admin_port}",
+            "operations_address": f"{layout.listen}:{orderer.operations_port}",
             "msp_id": ORDERER_MSP,
             "msp": str(node / "msp"),
             "tls": str(node / "tls"),
@@ -55,9 +59,11 @@ def peer_environment(layout: Layout, peer: Peer, connection: Path) -> dict[str, 
         {
             "config": str(layout.config),
             "name": peer.name,
-            "address": f"{HOST}:{peer.port}",
+            "address": f"{layout.host(peer.name)}:{peer.port}",
+            "listen_address": f"{layout.listen}:{peer.port}",
+            # Nobody calls there: the contracts are servers.
             "chaincode_address": f"{HOST}:{peer.chaincode_port}",
-            "operations_address": f"{HOST}:{peer.operations_port}",
+            "operations_address": f"{layout.listen}:{peer.operations_port}",
             "connection": str(connection),
             "msp_id": msp_id,
             "msp": str(node / "msp"),
@@ -73,7 +79,7 @@ def server_environment(layout: Layout, peer: Peer, package_id: str, digest: str)
     """What the peer's chaincode server is started with."""
     tls = layout.node(peer.server) / "tls"
     return {
-        "CHAINCODE_SERVER_ADDRESS": f"{HOST}:{peer.server_port}",
+        "CHAINCODE_SERVER_ADDRESS": f"{layout.listen}:{peer.server_port}",
         "CHAINCODE_ID": package_id,
         "CHAINCODE_DIGEST": digest,
         "CHAINCODE_TLS_CERT": str(tls / "cert.pem"),

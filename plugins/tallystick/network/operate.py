@@ -47,6 +47,7 @@ class Network:
             "fabric": VERSION,
             "consensus": self.layout.consensus,
             "base_port": self.layout.base_port,
+            "named": self.layout.named,
             "package": self.package,
         }
 
@@ -91,7 +92,18 @@ def load(root: Path) -> Network:
             f"the network in {root} was not made by this version of tally (Fabric {VERSION})",
             hint=f"Use the version that made it, or give up its ledger: {_ERASE}",
         )
-    return Network(Layout(root, note["consensus"], note["base_port"]), note["package"])
+    layout = Layout(root, note["consensus"], note["base_port"], named=note.get("named", False))
+    return Network(layout, note["package"])
+
+
+def load_own(root: Path) -> Network:
+    """As `load`, and raises `InvalidInput` where the network's processes are containers."""
+    network = load(root)
+    if network.layout.named:
+        raise InvalidInput(
+            "that network's processes are containers", hint="Ask or stop them with: docker compose"
+        )
+    return network
 
 
 def up(
@@ -109,7 +121,7 @@ def up(
     what does not work in time.
     """
     with held(root):
-        network = _made(root, binaries, consensus, base_port, tell)
+        network = made(root, binaries, consensus, base_port, tell)
         if network.package != packages.current_digest():
             raise InvalidInput(
                 f"the contracts here ({packages.current_digest()[:12]}) are not those of the network"
@@ -160,7 +172,7 @@ def activate(
 
 def status(root: Path, binaries: Binaries) -> Status:
     """How the network in ``root`` stands. Raises as `load`."""
-    network = load(root)
+    network = load_own(root)
     layout = network.layout
     shown = tuple(
         ProcessStatus(name, ports[0], processes.pid_of(root, name)) for name, ports in layout.ports.items()
@@ -184,7 +196,7 @@ def down(root: Path, *, erase: bool = False) -> list[str]:
     with held(root):
         names = [path.stem for path in (root / "run").glob("*.json")]
         if not erase:
-            names = [name for name in reversed(load(root).layout.ports) if name in names]
+            names = [name for name in reversed(load_own(root).layout.ports) if name in names]
         stopped = processes.stop(root, names) if names else []
         if erase:
             shutil.rmtree(root)
@@ -197,28 +209,39 @@ def log_lines(root: Path, count: int, name: str | None = None) -> dict[str, list
 
     Raises as `load`, and `InvalidInput` for a name of none.
     """
-    names = list(load(root).layout.ports)
+    names = list(load_own(root).layout.ports)
     if name is not None and name not in names:
         raise InvalidInput("that is no process of the network", hint=f"It has: {', '.join(names)}")
     return {each: processes.last_lines(root, each, count) for each in ([name] if name else names)}
 
 
-def _made(
-    root: Path, binaries: Binaries, consensus: str | None, base_port: int | None, tell: Tell
+def made(
+    root: Path,
+    binaries: Binaries,
+    consensus: str | None,
+    base_port: int | None,
+    tell: Tell,
+    *,
+    named: bool | None = None,
 ) -> Network:
+    """The network in ``root``, which is held; its files are made unless they are there. Raises as `up`."""
     if not (root / _NOTE).exists():
-        layout = Layout(root, consensus or "raft", BASE_PORT if base_port is None else base_port)
+        first = BASE_PORT if base_port is None else base_port
+        layout = Layout(root, consensus or "raft", first, named=bool(named))
         if not 1024 <= layout.base_port <= 65535 - PORTS:
             raise InvalidInput(
                 f"a network needs {PORTS + 1} ports from its first", hint=f"Choose 1024 to {65535 - PORTS}."
             )
-        processes.check_ports(layout.ports)
+        if not layout.named:
+            processes.check_ports(layout.ports)
         tell("making keys and the channel's first block")
         return _make(Network(layout, packages.current_digest()), binaries)
     network = load(root)
-    if consensus not in (None, network.layout.consensus) or base_port not in (None, network.layout.base_port):
+    there = network.layout
+    asked = (consensus, there.consensus), (base_port, there.base_port), (named, there.named)
+    if any(wanted not in (None, found) for wanted, found in asked):
         raise InvalidInput(
-            f"there is a network already: {network.layout.consensus}, from port {network.layout.base_port}",
+            f"there is a network already: {there.consensus}, from port {there.base_port}",
             hint=f"Start it as it is: tally fabric up. Or give up its ledger: {_ERASE}",
         )
     return network

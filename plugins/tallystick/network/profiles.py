@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from tallystick.files import private_directory, write_atomic
-from tallystick.network.layout import CHAINCODE, HOST, Layout, Organisation
+from tallystick.network.layout import CHAINCODE, Layout, Organisation
 
 
 def write_profiles(layout: Layout) -> None:
@@ -41,7 +41,7 @@ def profile(layout: Layout, organisation: Organisation) -> dict[str, Any]:
         "client_key": _from(layout.profiles, user / "tls" / "key.pem"),
         "peers": [
             {
-                "address": f"{HOST}:{peer.port}",
+                "address": f"{layout.host(peer.name)}:{peer.port}",
                 "tls_roots": _from(layout.profiles, layout.tls_root(peer.organisation.msp_id)),
             }
             for peer in own_first

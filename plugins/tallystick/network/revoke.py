@@ -40,7 +40,8 @@ def revoke(root: Path, binaries: Binaries, msp_id: str, user: str) -> int | None
         layout = load(root).layout
         servers = {peer.server for peer in layout.peers}
         nodes = [name for name in layout.ports if name not in servers]
-        if missing := [name for name in nodes if processes.pid_of(root, name) is None]:
+        missing = [name for name in nodes if processes.pid_of(root, name) is None]
+        if missing and not layout.named:
             raise CouldNotCheck(f"{missing[0]} does not run", hint="Start what is missing: tally fabric up")
         return revoke_on(layout, binaries, msp_id, user)
 

@@ -44,9 +44,12 @@ class Start:
     def run(self, *, servers: bool = True) -> None:
         """Start what does not run, without the chaincode ``servers`` where those are to wait.
 
+        Containers (a `named` layout) are docker compose's to start: what is missing shows when it is asked.
         Raises `CouldNotCheck` for a port that is taken.
         """
         layout = self._layout
+        if layout.named:
+            return
         missing = {
             name: ports for name, ports in layout.ports.items() if processes.pid_of(layout.root, name) is None
         }
