@@ -54,7 +54,7 @@ coverage: $(VENV)/.ready-dev ## branches of chaincode and the ledger, at least 9
 	$(BIN)/coverage run -m pytest -q $(wildcard tests/unit tests/conformance tests/scenarios)
 	$(BIN)/coverage report
 
-bench: $(VENV)/.ready-dev ## what is measured against whom, written to benchmarks/RESULTS.md
+bench: $(VENV)/.ready-dev fabric ## what is measured against whom, written to benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
 browser: ## Chromium for the dashboard's test: as root, on the whole system from Debian's packages

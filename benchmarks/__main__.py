@@ -19,6 +19,7 @@ QUICK = {
     "verify": ["--quick"],
     "growth": ["--quick"],
     "audited_step": ["--quick"],
+    "fabric": ["--quick"],
     "fingerprint": ["--rows", "200000"],
 }
 FULL = {"growth": ["--full"]}

@@ -66,21 +66,8 @@ class Client:
 
     def register(self, name: str) -> dict[str, Any]:
         """A dataset of that name; returns the reference to it."""
-        table = {"scheme": "tallystick-table-v1", "root": DIGEST, "rows": 20190, "nonce": DIGEST}
-        request = {
-            "request_id": f"dataset-{name}",
-            "name": name,
-            "version": 1,
-            "files": [{"digest": {"sha256": DIGEST}, "bytes": 1_048_576, "referenced": False}],
-            "table": {**table, "key": "0" * 16},
-            "schema": {"sha256": DIGEST},
-            "source": "benchmark",
-            "licence": "none",
-            "policy": {"sha256": DIGEST},
-            "parents": [],
-            "transformation": None,
-        }
-        receipt = self.ledger.submit(self.identity, Call("provenance", "register_dataset", request))
+        call = Call("provenance", "register_dataset", dataset(name))
+        receipt = self.ledger.submit(self.identity, call)
         return {"id": receipt.response["id"], "digest": receipt.response["digest"]}
 
     def record(self, name: str, dataset: dict[str, Any]) -> None:
@@ -106,6 +93,24 @@ class Client:
             for record in transaction.records
         ]
         return len(sizes), round(statistics.mean(sizes))
+
+
+def dataset(name: str) -> dict[str, Any]:
+    """A request to register a dataset of that name."""
+    table = {"scheme": "tallystick-table-v1", "root": DIGEST, "rows": 20190, "nonce": DIGEST}
+    return {
+        "request_id": f"dataset-{name}",
+        "name": name,
+        "version": 1,
+        "files": [{"digest": {"sha256": DIGEST}, "bytes": 1_048_576, "referenced": False}],
+        "table": {**table, "key": "0" * 16},
+        "schema": {"sha256": DIGEST},
+        "source": "benchmark",
+        "licence": "none",
+        "policy": {"sha256": DIGEST},
+        "parents": [],
+        "transformation": None,
+    }
 
 
 def use(name: str, dataset: dict[str, Any]) -> dict[str, Any]:
