@@ -94,7 +94,12 @@ def _activate(arguments: argparse.Namespace, settings: Settings, screen: Screen)
         )
     else:
         screen.line(f"In force from the next block on: package {after[:12]} (before: {before[:12]}).")
-        screen.line("The older package is kept, so that older blocks can be run again.")
+        kept = (settings.packages / before).is_dir()
+        screen.line(
+            "The older package is kept, so that older blocks can be run again."
+            if kept
+            else f"Keep the release of {before[:12]}: its package is not here, and older blocks ask for it."
+        )
     msps = [peer.organisation.msp_id for peer in network.layout.peers]
     for msp_id in sorted(set(msps) - approved):
         screen.line(f"{msp_id} has not approved them: its peer runs nothing until it does.")

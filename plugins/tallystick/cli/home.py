@@ -104,7 +104,8 @@ def _status(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
             *(("certificate", each.sentence) for each in certificates),
         ]
     )
-    screen.next(("tally verify", "checks all of it") if same == "installed here" else ("tally activate", ""))
+    activate = "tally fabric activate" if wiring.on_channel(settings) else "tally activate"
+    screen.next(("tally verify", "checks all of it") if same == "installed here" else (activate, ""))
     screen.result(value)
     return NotAsRecorded.exit_code if contradiction else 0
 

@@ -75,7 +75,7 @@ class ChannelChain:
             if not number and judged.digest[:16] != self._genesis:
                 raise BadBlock(0, "is not the first block of this log")
             self._grow(judged)
-            yield _of_every_host(judged)
+            yield _of_every_host(judged, self._channel.package)
         if not self._channel.height:
             raise BadBlock(0, "missing, as is every other")
 
@@ -93,9 +93,13 @@ class ChannelChain:
             self.roots[size], self.whole_blocks[size] = self.frontier.root(), whole_blocks
 
 
-def _of_every_host(judged: fabric.JudgedBlock) -> JudgedBlock:
+def _of_every_host(judged: fabric.JudgedBlock, package: str) -> JudgedBlock:
+    """A block in every host's terms; ``package`` is the contracts' after it."""
     new = judged.configured
     configured = Configured(new.time, new.changed) if new else None
+    if judged.package and package != judged.package:
+        times = [each.call.claimed_time for each in judged.transactions if each.call]
+        configured = Configured(max(times), ("contracts",))
     transactions = tuple(_transaction(each) for each in judged.transactions if each.verdict == "VALID")
     return JudgedBlock(
         judged.number,

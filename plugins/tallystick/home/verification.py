@@ -15,6 +15,7 @@ from tallystick.evidence.runs import TrackedRuns
 from tallystick.evidence.subjects import OffChain
 from tallystick.evidence.verify import verify
 from tallystick.evidence.witness import Kept
+from tallystick.execution import packages as contracts
 from tallystick.fingerprint.keys import Keyring, TableKey
 from tallystick.home.memory import remember
 from tallystick.proof.errors import ProofError
@@ -57,6 +58,9 @@ def verify_home(
             hint="docs/formats/trust-policy.md says how it is written.",
         ) from None
     elsewhere = wiring.on_channel(settings) and not settings.objects.exists()
+    if wiring.on_channel(settings):
+        # The channel's organisations change the contracts, not this home; these may be older ones by then.
+        contracts.keep_current(settings.packages)
     try:
         with wiring.stored_ledger(settings) as stored:
             last, unread = _last_head(settings, stored.origin)

@@ -40,38 +40,27 @@ class Lifecycle(Commands):
 
     def install(self, package_id: str) -> None:
         """Every organisation installs the package. Raises `CouldNotCheck` for another id than expected."""
+        _at_once(lambda peer: self._install(peer, package_id), self.layout.peers)
 
-        def on(peer: Peer) -> None:
-            self.repeat(
-                ["lifecycle", "chaincode", "install", str(self.layout.package)],
-                peer,
-                f"installing the contracts on {peer.name}",
-            )
-            query = ["lifecycle", "chaincode", "queryinstalled", "-O", "json"]
-            _, told = self.call(query, peer, "asking what is installed")
-            if package_id not in told:
-                raise CouldNotCheck(f"{peer.name} did not install the package under the id {package_id}")
+    def approve(self, version: str, package_id: str, sequence: int = 1) -> None:
+        """Every organisation approves the definition; waits for the orderers' leader."""
+        _at_once(lambda peer: self._approve(peer, version, package_id, sequence), self.layout.peers)
 
-        _at_once(on, self.layout.peers)
-
-    def approve(self, version: str, package_id: str, sequence: int = 1) -> dict[str, CouldNotCheck]:
-        """Every organisation approves the definition; returns why those did not that could not, by MSP.
-
-        Waits for the orderers' leader. Raises `CouldNotCheck` where nobody could.
-        """
+    def agree(
+        self, version: str, package_id: str, sequence: int, msps: Iterable[str] | None = None
+    ) -> dict[str, CouldNotCheck]:
+        """Every organisation (of ``msps``, if given) that can installs the package and approves the
+        definition; returns why the others could not, by MSP."""
         failures: dict[str, CouldNotCheck] = {}
 
         def by(peer: Peer) -> None:
-            command = ["lifecycle", "chaincode", "approveformyorg", *self._definition(version, sequence)]
-            doing = f"approving the contracts for {peer.organisation.msp_id}"
             try:
-                self.repeat([*command, *self.orderer(peer), "--package-id", package_id], peer, doing)
+                self._install(peer, package_id)
+                self._approve(peer, version, package_id, sequence)
             except CouldNotCheck as error:
                 failures[peer.organisation.msp_id] = error
 
-        _at_once(by, self.layout.peers)
-        if len(failures) == len(self.layout.peers):
-            raise next(iter(failures.values()))
+        _at_once(by, self._of(msps))
         return failures
 
     def require_agreed(
@@ -79,9 +68,11 @@ class Lifecycle(Commands):
     ) -> frozenset[str]:
         """The MSPs that have approved the definition which is to be the next.
 
-        ``failures`` are what `approve` returned. Raises `CouldNotCheck` where they are too few for the
+        ``failures`` are what `agree` returned. Raises `CouldNotCheck` where they are too few for the
         channel's policy, naming who has to.
         """
+        if len(failures) == len(self.layout.peers):
+            raise next(iter(failures.values()))
         doing = "asking who has approved the contracts"
         query = ["lifecycle", "chaincode", "checkcommitreadiness", *self._definition(version, sequence)]
         peer = next(each for each in self.layout.peers if each.organisation.msp_id not in failures)
@@ -164,6 +155,19 @@ class Lifecycle(Commands):
         code, told = self.call(query, peer, f"asking {peer.name} for its height")
         _, found, document = told.partition("Blockchain info: ")
         return int(json.loads(document)["height"]) if code == 0 and found else None
+
+    def _install(self, peer: Peer, package_id: str) -> None:
+        command = ["lifecycle", "chaincode", "install", str(self.layout.package)]
+        self.repeat(command, peer, f"installing the contracts on {peer.name}")
+        query = ["lifecycle", "chaincode", "queryinstalled", "-O", "json"]
+        _, told = self.call(query, peer, "asking what is installed")
+        if package_id not in told:
+            raise CouldNotCheck(f"{peer.name} did not install the package under the id {package_id}")
+
+    def _approve(self, peer: Peer, version: str, package_id: str, sequence: int) -> None:
+        command = ["lifecycle", "chaincode", "approveformyorg", *self._definition(version, sequence)]
+        doing = f"approving the contracts for {peer.organisation.msp_id}"
+        self.repeat([*command, *self.orderer(peer), "--package-id", package_id], peer, doing)
 
     def _endorsers(self, peer: Peer) -> list[str]:
         msp_id = peer.organisation.msp_id

@@ -132,6 +132,7 @@ def up(
         write_profiles(network.layout)
         with Start(network.layout, binaries, network.package, tell) as start:
             start.run()
+            start.join()
             definition = start.in_force()
             if definition is None:
                 start.commit(1, start.agree(1))

@@ -63,20 +63,21 @@ class Start:
         for peer in layout.peers:
             self._peer(peer, missing)
 
-    def in_force(self) -> Definition | None:
-        """Every process joins the channel; the contracts' definition on it, None where there is none yet."""
+    def join(self) -> None:
+        """Every process joins the channel, if it has not before."""
         self._tell("joining the channel")
         self._steps.join()
+
+    def in_force(self) -> Definition | None:
+        """The contracts' definition on the channel; None where there is none yet."""
         return self._steps.committed(self._layout.peers[0])
 
     def agree(self, sequence: int) -> frozenset[str]:
         """The contracts are installed and approved as the definition ``sequence``; returns the MSPs that
         have. Raises `CouldNotCheck` where those are too few to commit it."""
-        self._tell("installing the contracts")
+        self._tell("the organisations install and approve the contracts")
         write_atomic(self._layout.package, package(self._digest), 0o644)
-        self._steps.install(package_id(self._digest))
-        self._tell("the organisations approve the contracts")
-        failures = self._steps.approve(self._digest, package_id(self._digest), sequence)
+        failures = self._steps.agree(self._digest, package_id(self._digest), sequence)
         return self._steps.require_agreed(self._digest, sequence, failures)
 
     def commit(self, sequence: int, approved: Iterable[str]) -> None:
@@ -95,13 +96,12 @@ class Start:
         An organisation that has not approved the definition in force is asked to once more: until it has,
         its peer runs nothing.
         """
-        definition = self._steps.committed(self._layout.peers[0])
+        definition = self.in_force()
         msps = {peer.organisation.msp_id for peer in self._layout.peers}
+        if definition and (missing := msps - definition.approved):
+            self._steps.agree(self._digest, package_id(self._digest), definition.sequence, missing)
+            definition = self.in_force()
         approved = definition.approved if definition else frozenset()
-        if definition and approved != msps:
-            self._steps.approve(definition.version, package_id(self._digest), definition.sequence)
-            again = self._steps.committed(self._layout.peers[0])
-            approved = again.approved if again else approved
         self._tell("waiting for the contracts to answer")
         self._steps.answer(approved)
         self._tell("waiting for the peers to know one another")

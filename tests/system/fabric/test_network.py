@@ -107,7 +107,7 @@ def test_a_process_that_dies_during_start_is_named_with_its_last_words(
 
 def test_a_start_that_is_killed_is_completed_by_the_next_one(home: Path, programs: Binaries) -> None:
     base = free_base_port()
-    for stage in ("joining the channel", "three organisations approve", "waiting for the contracts"):
+    for stage in ("joining the channel", "the organisations install", "waiting for the contracts"):
         script = (
             "import os, pathlib\n"
             "from tallystick.network import binaries, operate\n"

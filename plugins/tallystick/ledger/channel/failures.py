@@ -16,6 +16,7 @@ from tallystick.ledger.requests import HINTS
 #: What a chaincode answers where its peer failed, not the transaction.
 _PEER_FAULT: Final = "PEER_FAULT"
 _DUPLICATE: Final = "DUPLICATE_TXID"
+_NOT_SAID: Final = "\nPeers do not say whether it was revoked; any other user sees it with: tally members"
 #: How peers and orderers word that a signer or a claimed time does not count; what every host calls that.
 _REFUSALS: Final = (
     ("incorrect timestamp", "CLOCK_SKEW"),
@@ -66,7 +67,8 @@ def _refused(error: GatewayError, what: str) -> Refused | None:
     code = next((code for words, code in _REFUSALS if words in told), "")
     if not code:
         return None
-    return Refused(f"{what} was refused: {code}. {_said(error)}", code=code, hint=HINTS[code])
+    hint = HINTS[code] + (_NOT_SAID if code == "NOT_A_MEMBER" else "")
+    return Refused(f"{what} was refused: {code}. {_said(error)}", code=code, hint=hint)
 
 
 def _refusal(error: GatewayError) -> Refusal | None:

@@ -25,6 +25,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (["up"], 3, "Build them once with: make fabric"),
         (["status"], 3, "Build them once with: make fabric"),
+        (["activate"], 3, "Build them once with: make fabric"),
+        (["revoke", "reader"], 3, "Build them once with: make fabric"),
+        (["revoke"], 2, "tally fabric revoke [-h]"),
         (["down"], 3, "tally fabric up\n"),
         (["logs"], 3, "tally fabric up\n"),
         (["logs", "--lines", "0"], 2, "Use 1 or more."),

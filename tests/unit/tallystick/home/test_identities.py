@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -164,6 +165,19 @@ def test_revoking_somebody_who_is_not_here_names_who_is(settings: Settings) -> N
     with pytest.raises(InvalidInput, match="no user nobody") as refused:
         identities.revoke(settings, OPERATOR, "nobody")
     assert "admin, pipeline" in refused.value.hint
+
+
+def test_on_a_channel_another_command_revokes(settings: Settings) -> None:
+    on_channel = replace(settings, ledger_url="fabric:///somewhere/operator.yaml")
+    before = (settings.msp / OPERATOR / "crls" / "crl.pem").read_bytes()
+    for change in (
+        lambda: identities.revoke(on_channel, OPERATOR, "pipeline"),
+        lambda: configure.activate(on_channel),
+    ):
+        with pytest.raises(InvalidInput, match="not changed from one home") as error:
+            change()
+        assert "tally fabric revoke" in error.value.hint
+    assert (settings.msp / OPERATOR / "crls" / "crl.pem").read_bytes() == before
 
 
 def test_an_organisation_beside_the_ledger_does_not_come_in_by_a_revocation(settings: Settings) -> None:
