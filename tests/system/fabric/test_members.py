@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import ledgers
@@ -72,6 +73,12 @@ def register(settings: Settings, name: str) -> Receipt:
         return ledger.submit(wiring.signer(settings), call)
 
 
+def register_together(settings: Settings, *requests: dict[str, Any]) -> Receipt:
+    items = [{"transaction": "register_dataset", "request": request} for request in requests]
+    with closing(wiring.open_ledger(settings)) as ledger:
+        return ledger.submit(wiring.signer(settings), Call("provenance", "batch", {"items": items}))
+
+
 def head(settings: Settings) -> tuple[str, str]:
     """The signed head, and whose signature counts."""
     with closing(wiring.open_for_reading(settings)) as ledger:
@@ -108,7 +115,12 @@ def test_a_head_that_one_signed_the_other_cosigns_and_a_quorum_is_met(
 
 
 def test_what_one_wrote_the_other_runs_again(operator: Settings, regulator: Settings) -> None:
-    register(operator, "judged")
+    made = register(operator, "judged").response
+    # Keys that are read at once, requests that are there already, and one that follows another of its batch.
+    first = ledgers.dataset("batched", parents=[ledgers.reference(made)])
+    second = ledgers.dataset("batched", version=2)
+    together = register_together(operator, first, ledgers.dataset("judged"), second, first)
+    assert [each["repeated"] for each in together.response] == [False, True, False, True]
     since, trusts = head(operator)
     report = verify_home(regulator, since=since)
     found = {subject.kind: subject for subject in report.subjects}
