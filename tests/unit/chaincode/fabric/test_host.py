@@ -252,3 +252,27 @@ def test_the_clock_is_the_hosts_own_where_none_is_given():
             assert refusal(outcome)["code"] in ("CLOCK_SKEW", "EXPIRED")
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("offered", "asked"),
+    [
+        ({"reads": 10, "writes": 10}, [Message.GET_STATE, Message.GET_STATE_MULTIPLE]),
+        ({"reads": None, "writes": None}, [Message.GET_STATE] * 4),
+    ],
+)
+def test_many_keys_are_asked_for_at_once_where_that_is_offered_and_each_once(
+    offered: dict[str, int | None], asked: list[int]
+):
+    async def many(context, contract, transaction, request) -> bytes:
+        first = await context.get_many(["charter/b", "charter/none", "charter/a", "charter/b"])
+        again = [await context.get("charter/a"), *await context.get_many(["charter/none", CHARTER_KEY])]
+        return repr((first, again)).encode()
+
+    async def test(peer: FakePeer) -> None:
+        peer.state |= {"charter/a": b"1", "charter/b": b"2"}
+        outcome = await call(peer, "charter:x", {})
+        assert outcome.payload == b"([b'2', None, b'1', b'2'], [b'1', None, None])"
+        assert outcome.requests == asked
+
+    run(test, invoke=many, **offered)
