@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -28,6 +31,35 @@ def signed_update(update: bytes, signers: list[Signer]) -> Any:
             configtx_pb2.ConfigSignature(signature_header=header, signature=signer.sign(header + update))
         )
     return configtx_pb2.ConfigUpdateEnvelope(config_update=update, signatures=signatures)
+
+
+def config_block(live: Live) -> bytes:
+    """The block of the channel's configuration in force, from the operator's peer."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "config.block"
+        code, told = live.run(["channel", "fetch", "config", str(path), "-c", live.layout.channel])
+        assert code == 0, told
+        return path.read_bytes()
+
+
+def changing(block: bytes, path: tuple[str, ...], kind: str, name: str, edit: Callable[[Any], None]) -> bytes:
+    """An update of the configuration in a block that edits one element: of ``kind`` values or policies, in
+    the group at ``path`` below the channel's."""
+    envelope = common_pb2.Envelope.FromString(common_pb2.Block.FromString(block).data.data[0])
+    payload = common_pb2.Payload.FromString(envelope.payload)
+    channel = common_pb2.ChannelHeader.FromString(payload.header.channel_header).channel_id
+    update = configtx_pb2.ConfigUpdate(channel_id=channel)
+    for part in (update.read_set, update.write_set):
+        group = configtx_pb2.ConfigEnvelope.FromString(payload.data).config.channel_group
+        part.version = group.version
+        for each in path:
+            group, part = group.groups[each], part.groups[each]
+            part.version = group.version
+    element = getattr(group, kind)[name]
+    element.version += 1
+    edit(element)
+    getattr(part, kind)[name].CopyFrom(element)
+    return update.SerializeToString()
 
 
 def revocation(live: Live, block: bytes, msp_id: str, certificate: x509.Certificate) -> bytes:

@@ -14,7 +14,7 @@ from cryptography import x509
 from fabric_protos.common import common_pb2
 from support import ledgers
 from support.channels import SteppingLedger, begin_channel
-from support.fabric_changes import signed_update
+from support.fabric_changes import config_block, signed_update
 from support.fabric_forger import Forger
 from support.fabric_network import Live
 
@@ -144,9 +144,7 @@ def test_an_organisation_revokes_only_its_own(channel: Channel, tmp_path: Path) 
     """All other administrators together cannot put a list into its MSP; its own can."""
     shutil.copytree(channel.live.layout.organisations / "OperatorMSP", tmp_path / "OperatorMSP")
     revocations = Authority.load(tmp_path / "OperatorMSP").revoke([4711])
-    *_, last = channel.ledger.configurations()
-    *_, block = channel.ledger.blocks.raw(last.block + 1)
-    update = revoking(config_of(block)[1], "OperatorMSP", revocations)
+    update = revoking(config_of(config_block(channel.live))[1], "OperatorMSP", revocations)
 
     def send(*organisations: str) -> None:
         admins = [Forger(channel.live, organisation, "admin") for organisation in organisations]
