@@ -135,7 +135,15 @@ def _started(pid: int) -> int | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = stat.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else int(fields[19])
+    return None if fields[0] == "Z" and not _ending(pid) else int(fields[19])
+
+
+def _ending(pid: int) -> bool:
+    """Whether a process whose first thread has ended has others yet, which hold its ports."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/task")) > 1
+    except FileNotFoundError:
+        return False
 
 
 def _pid_file(root: Path, name: str) -> Path:

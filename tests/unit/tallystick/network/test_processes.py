@@ -47,6 +47,23 @@ def test_yesterdays_number_is_not_taken_for_the_process(tmp_path: Path, note: di
     assert processes.stop(tmp_path, ["one"]) == []
 
 
+def test_one_that_is_ending_still_holds_its_ports(tmp_path: Path) -> None:
+    """Its first thread has ended and is a zombie; another lives on for a while."""
+    script = (
+        "import ctypes, threading, time\n"
+        "threading.Thread(target=time.sleep, args=(1,)).start()\n"
+        "ctypes.CDLL(None).syscall(60, 0)\n"
+    )
+    started = processes.start(tmp_path, "one", [sys.executable, "-c", script], {})
+    stat = Path(f"/proc/{started.pid}/stat")
+    while stat.read_text().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.01)
+    assert processes.pid_of(tmp_path, "one") == started.pid
+    while processes.pid_of(tmp_path, "one") is not None:
+        time.sleep(0.01)
+    assert started.ended() == 0
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"pid": "x", "started": 1}'])
 def test_a_damaged_note_is_of_no_process(tmp_path: Path, text: str) -> None:
     (tmp_path / "run").mkdir()
