@@ -141,6 +141,8 @@ class Connections:
             if failure.code == _LATE:
                 peer.pass_over(_HUNG, use)
             if not elsewhere(failure):
+                # Its answer is the answer; why it was asked at all, the others' reasons say.
+                failure.reasons += tuple(reason for each in failures for reason in each.reasons)
                 raise failure
             peer.pass_over(_AWAY, _ANSWER, _WAIT)
             failures.append(failure)

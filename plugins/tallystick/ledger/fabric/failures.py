@@ -88,7 +88,10 @@ _HINTS: Final = tuple(
         ),
         (r"do not match", "The endorsers' results differ: one of them is behind, or runs other chaincode."),
         (r"BAD_REQUEST", "The request was not well formed, or this machine's clock is off."),
-        (r"DEADLINE_EXCEEDED", "No answer in time: the peer hangs, or waits for others that do not answer."),
+        (
+            r"DEADLINE_EXCEEDED|DeadlineExceeded|timeout expired",
+            "No answer in time: the peer hangs, or waits for others that do not answer.",
+        ),
     )
 )
 
