@@ -37,6 +37,12 @@ from tallystick.proof.membership import P256_ORDER
 BOTH = ("operator", "regulator")
 
 
+def transaction_of(envelope: Any) -> str:
+    """The id of an envelope's transaction."""
+    header = common_pb2.Payload.FromString(envelope.payload).header
+    return str(common_pb2.ChannelHeader.FromString(header.channel_header).tx_id)
+
+
 class Signer:
     """A key with its identity, from an MSP directory."""
 
@@ -174,11 +180,15 @@ class Forger:
 
     def send(self, *envelopes: Any) -> None:
         """Have them ordered."""
+        for status, told in self.offer(*envelopes):
+            assert status == "SUCCESS", f"{status}: {told}"
+
+    def offer(self, *envelopes: Any) -> list[tuple[str, str]]:
+        """What the orderer says to each: a status and a reason."""
         orderer = self.live.layout.orderers[0]
         with self._connected(orderer.port, ORDERER_MSP) as channel:
             answers = ab_pb2_grpc.AtomicBroadcastStub(channel).Broadcast(iter(envelopes), timeout=20)
-            for answer in answers:
-                assert answer.status == common_pb2.SUCCESS, answer
+            return [(common_pb2.Status.Name(answer.status), answer.info) for answer in answers]
 
     def _envelope(self, proposal: Any, response: bytes, endorsements: list[Any]) -> Any:
         header = common_pb2.Header.FromString(proposal.header)
