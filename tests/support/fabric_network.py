@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import random
-from collections.abc import Sequence
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +18,7 @@ from chaincode import canonical
 from tallystick.errors import CouldNotCheck
 from tallystick.network import operate, processes
 from tallystick.network.binaries import Binaries
-from tallystick.network.configuration import client_environment
+from tallystick.network.configuration import client_environment, server_environment
 from tallystick.network.layout import CHAINCODE, CHANNEL, HOST, ORDERER_MSP, PORTS, Layout, Peer
 from tallystick.network.operate import Network
 from tallystick.network.tools import attempt
@@ -37,6 +42,17 @@ def free_base_port() -> int:
             continue
         return base
     raise AssertionError("no free ports")
+
+
+def wait_for_port(port: int) -> None:
+    """Until somebody listens there."""
+    ends = time.monotonic() + 15
+    while time.monotonic() < ends:
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"nobody listens on port {port}")
 
 
 @dataclass
@@ -65,14 +81,35 @@ class Live:
 
     def kill(self, name: str, number: int) -> None:
         """Send a signal to a process of the network and wait until it is gone."""
-        import os
-        import time
-
         pid = processes.pid_of(self.root, name)
         assert pid is not None
         os.kill(pid, number)
         while processes.pid_of(self.root, name) is not None:
             time.sleep(0.02)
+
+    @contextmanager
+    def served_by(
+        self, command: Sequence[str], *organisations: str, env: Mapping[str, str] | None = None
+    ) -> Iterator[None]:
+        """Let another program stand where these organisations' chaincode servers stood."""
+        peers = [self.peer(organisation) for organisation in organisations]
+        servers = [peer.server for peer in peers]
+        processes.stop(self.root, servers)
+        try:
+            for peer in peers:
+                told = server_environment(self.layout, peer, self.network.package_id, self.network.package)
+                told["PYTHONPATH"] = ":".join(sys.path)
+                processes.start(self.root, peer.server, command, {**told, **(env or {})})
+            for peer in peers:
+                wait_for_port(peer.server_port)
+            yield
+        finally:
+            processes.stop(self.root, servers)
+            self.again()
+
+    def served_badly(self, how: str, *organisations: str) -> AbstractContextManager[None]:
+        """Let a server of `support.bad_chaincode` stand there."""
+        return self.served_by([sys.executable, "-m", "support.bad_chaincode", how], *organisations)
 
     def run(
         self, arguments: Sequence[str], organisation: str = "operator", user: str = "pipeline", **env: str

@@ -44,18 +44,11 @@ def test_a_killed_chaincode_server_is_missed_at_once_and_restarted(live: Live) -
 
 
 def test_a_chaincode_that_crashes_in_the_middle_leaves_nothing(live: Live) -> None:
-    name, peer = "chaincode-regulator", live.peer("regulator")
-    processes.stop(live.root, [name])
-    environment = server_environment(live.layout, peer, live.network.package_id, live.network.package)
-    environment["PYTHONPATH"] = ":".join(sys.path)
-    command = [sys.executable, "-m", "support.crashing_chaincode"]
-    processes.start(live.root, name, command, environment)
-    _wait_for_port(peer.server_port)
-    began = time.monotonic()
-    code, told = register(live, "crashed")
-    assert code == 1
-    assert time.monotonic() - began < 15
-    live.again()
+    with live.served_badly("dies", "regulator"):
+        began = time.monotonic()
+        code, told = register(live, "crashed")
+        assert code == 1
+        assert time.monotonic() - began < 15
     assert latest(live, "crashed") == 0
     code, told = register(live, "crashed")
     assert code == 0, told
@@ -94,15 +87,3 @@ def test_a_chaincode_server_admits_its_own_peer_alone(live: Live, shown: str) ->
     )
     assert error.value.code() == expected
     assert asyncio.run(main(live.layout.node("peer-operator") / "tls")) is not None
-
-
-def _wait_for_port(port: int) -> None:
-    import socket
-
-    ends = time.monotonic() + 15
-    while time.monotonic() < ends:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise AssertionError("nobody listens")
