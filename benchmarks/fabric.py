@@ -261,7 +261,8 @@ def report(loads: Sequence[Load], results: dict[Load, list[Round]]) -> None:
         "dedicated hardware (hyperledger.org, Benchmarking Hyperledger Fabric 2.5 Performance, 2023), each "
         f"of one record: it compares with transactions/s. Records/s count {RECORDS} that share a "
         f"transaction's signatures and checks. The load average was {os.getloadavg()[1]:.1f} when this "
-        "ended: other work ran on the same cores.",
+        f"ended: other work ran on the same {os.cpu_count()} cores. Above their number rates are of what was "
+        "left, and a ratio of rates swings with it; CPU is the steadier measure then.",
     )
     shown = [python, go, by["put, Python", 6, RECORDS], by["our contracts", 6, RECORDS]]
     section(
