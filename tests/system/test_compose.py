@@ -191,7 +191,7 @@ def test_the_operators_airflow_runs_on_what_only_files_hold(made: Deployment) ->
         ("    shm_size: 256mb", "    shm_sizes: 256mb", "shm_sizes"),
         ("command: [airflow, scheduler]", "command: [airflow, schedule]", "schedule"),
         ("celery, worker, --concurrency", "celery, worker, --concurency", "--concurency"),
-        ("      - --workers=2", "      - --worker-count=2", "--worker-count"),
+        ("      - --workers=1", "      - --worker-count=1", "--worker-count"),
         ("command: [tally, dashboard,", "command: [tally, dashbord,", "dashbord"),
         ("[python, -m, chaincode.fabric]", "[python, -m, chaincode.farbic]", "chaincode.farbic"),
         ("command: [peer, node, start]", "command: [peer, node, begin]", "peer node begin"),
