@@ -274,4 +274,4 @@ def test_its_fabric_runs_and_the_operator_joins_it(made: Deployment, tmp_path: P
     assert done.returncode == 0, done.stdout + done.stderr + logs
     assert "three orderers, Raft" in done.stdout
     assert "hospital.example/deployed/" in done.stdout
-    assert (made.home / "operator" / "home" / "keys" / "log.pem").is_file()
+    assert (made.home / "operator" / "tally" / "keys" / "log.pem").is_file()

@@ -23,7 +23,7 @@ from tallystick.network.start import Tell
 INSIDE: Final = Path("/var/tallystick/fabric")
 _CONSENSUS: Final = "raft3"
 #: What the services keep: the operator's home and its memory of heads, databases, models.
-_KEPT: Final = ("airflow", "artifacts", "database", "operator/home", "operator/state")
+_KEPT: Final = ("airflow", "artifacts", "database", "operator/tally", "operator/state")
 _DATABASES: Final = ("airflow", "mlflow")
 _RANDOM: Final = ("postgres_password", "airflow_jwt_secret", "airflow_api_secret_key")
 _BYTES: Final = 32
