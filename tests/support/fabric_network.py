@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import socket
 import sys
 import time
@@ -86,6 +87,17 @@ class Live:
         os.kill(pid, number)
         while processes.pid_of(self.root, name) is not None:
             time.sleep(0.02)
+
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """Let a process hang: it listens, and answers nothing."""
+        pid = processes.pid_of(self.root, name)
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     @contextmanager
     def served_by(

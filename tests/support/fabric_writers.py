@@ -20,7 +20,14 @@ from tallystick.clients import charter
 from tallystick.errors import CouldNotCheck
 from tallystick.identity import Identity, generate_log_key
 from tallystick.ledger.channel.ledger import ChannelLedger
-from tallystick.ledger.fabric import CommitStatusError, EndorseError, Profile, SubmitError, load_profile
+from tallystick.ledger.fabric import (
+    CommitStatusError,
+    Deadlines,
+    EndorseError,
+    Profile,
+    SubmitError,
+    load_profile,
+)
 from tallystick.ledger.port import Call
 
 _ANEW = (CouldNotCheck, EndorseError, SubmitError, CommitStatusError)
@@ -35,11 +42,16 @@ def _user(live: Live, name: str) -> Identity:
     return Identity.load(live.layout.user("OperatorMSP", name), "OperatorMSP")
 
 
-def opened(live: Live, directory: Path) -> closing[ChannelLedger]:
+def opened(live: Live, directory: Path, deadlines: Deadlines | None = None) -> closing[ChannelLedger]:
     """The channel behind our port, for the operator's pipeline."""
-    key = generate_log_key(directory / "log.pem")
-    reader = _user(live, "pipeline")
-    return closing(ChannelLedger(_profile(live), directory / "channel", reader=reader, log_key=key))
+    ledger = ChannelLedger(
+        _profile(live),
+        directory / "channel",
+        reader=_user(live, "pipeline"),
+        log_key=generate_log_key(directory / "log.pem"),
+        deadlines=deadlines,
+    )
+    return closing(ledger)
 
 
 def adopt(live: Live, directory: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -32,7 +31,6 @@ from tallystick.ledger.fabric import (
     follow,
     height,
 )
-from tallystick.network import processes
 from tallystick.network.layout import CHAINCODE, CHANNEL, HOST
 
 SECONDS = 120
@@ -135,18 +133,13 @@ def test_a_peer_whose_chaincode_is_gone_is_passed_over(live: Live, gateway: Gate
 
 
 def test_a_peer_that_is_frozen_is_given_up(live: Live, tmp_path: Path) -> None:
-    pid = processes.pid_of(live.root, "peer-operator")
-    assert pid is not None
     hasty = Deadlines(evaluate=1.5)
     with connected(write_profile(live, tmp_path / "profile.yaml"), hasty) as gateway:
         assert latest(gateway, "nothing") == 0
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with live.frozen("peer-operator"):
             with pytest.raises(EvaluateError, match="DEADLINE_EXCEEDED"):
                 latest(gateway, "nothing")
             assert latest(gateway, "nothing") == 0, "the next peer is asked first"
-        finally:
-            os.kill(pid, signal.SIGCONT)
 
 
 def test_an_orderer_that_is_away_is_waited_for(live: Live, gateway: Gateway) -> None:

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +17,12 @@ from typing import Any
 
 import pytest
 from support.fabric_network import CHARTER, Live, free_base_port
+from support.fabric_writers import adopt, opened
+from support.ledgers import dataset
 
 from tallystick.cli import main
 from tallystick.errors import CouldNotCheck
+from tallystick.ledger.port import Call
 from tallystick.network import operate, processes
 from tallystick.network.binaries import Binaries
 
@@ -70,6 +74,23 @@ def test_it_is_up_in_time_and_its_ledger_outlives_a_stop(
     assert f"there is a network already: {consensus}" in refused["error"]["message"]
     code, logs = tally(capsys, "logs", "orderer1", "--lines", "1")
     assert list(logs["logs"]) == ["orderer1"]
+
+
+def test_orderers_that_have_no_leader_are_waited_for(home: Path, programs: Binaries, tmp_path: Path) -> None:
+    """Two of three are killed: the third one alone can elect nobody."""
+    live = Live.up(home, programs, "raft3")
+    adopt(live, tmp_path)
+    with opened(live, tmp_path / "own") as ledger:
+        for name in ("orderer2", "orderer3"):
+            live.kill(name, signal.SIGKILL)
+        back = threading.Timer(3, live.again)
+        began = time.monotonic()
+        back.start()
+        try:
+            ledger.submit(ledger.reader, Call("provenance", "register_dataset", dataset("waited")))
+        finally:
+            back.join()
+        assert 3 < time.monotonic() - began < 40
 
 
 def test_a_port_that_is_taken_is_named_and_nothing_is_made(

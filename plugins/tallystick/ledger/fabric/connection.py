@@ -142,7 +142,9 @@ class Connections:
                 peer.pass_over(_HUNG, use)
             if not elsewhere(failure):
                 # Its answer is the answer; why it was asked at all, the others' reasons say.
-                failure.reasons += tuple(reason for each in failures for reason in each.reasons)
+                for each in failures:
+                    failure.reasons += each.reasons
+                    failure.hint = failure.hint or each.hint
                 raise failure
             peer.pass_over(_AWAY, _ANSWER, _WAIT)
             failures.append(failure)

@@ -171,6 +171,7 @@ class Gateway:
         """
         ends = time.monotonic() + self.deadlines.commit
         pause, sent = _FIRST_PAUSE, False
+        told: GatewayError | None = None
         while True:
             began = time.monotonic()
             failure: GatewayError | None = None
@@ -193,9 +194,11 @@ class Gateway:
                 if not (passing(error) or error.code in ("DEADLINE_EXCEEDED", "ABORTED", "CANCELLED")):
                     raise
                 failure = failure or error
+            # The last of the failures that say whose they were: a last attempt often has no time to be told.
+            told = failure if failure.reasons or told is None else told
             if time.monotonic() + pause >= ends:
-                failure.outcome_unknown = True
-                raise failure
+                told.outcome_unknown = True
+                raise told
             time.sleep(max(0.0, began + pause - time.monotonic()))
             pause = min(2 * pause, _LONGEST_PAUSE)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from fabric_protos.gateway import gateway_pb2
-from fakes.fabric_gateway import Code, FakeChannel, FakePeer, fails, then_fails
+from fakes.fabric_gateway import Code, FakeChannel, FakePeer, fails, hangs, then_fails
 
 from tallystick.ledger.fabric import (
     CommitError,
@@ -62,6 +62,19 @@ def test_orderers_without_a_leader_for_long_are_an_error(
     assert time.monotonic() - began < 6
     assert caught.value.outcome_unknown
     assert "leader" in caught.value.hint
+
+
+def test_who_hung_is_told_though_the_last_attempt_had_no_time_for_it(
+    hurried: Gateway, new: Any, peers: list[FakePeer], channel: FakeChannel
+) -> None:
+    channel.losing = 1000
+    reason = ("orderer1:7050", "OrdererMSP", "context deadline exceeded")
+    for peer in peers:
+        peer.script["Submit"].append(fails(Code.UNAVAILABLE, "no orderers could process it", reason))
+        peer.script["Submit"].extend([hangs] * 99)
+    with pytest.raises(SubmitError, match="orderer1:7050") as caught:
+        hurried.submit(new)
+    assert caught.value.outcome_unknown
 
 
 def test_a_submission_that_is_said_to_fail_and_did_not_counts_once(

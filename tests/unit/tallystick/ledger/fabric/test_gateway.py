@@ -135,6 +135,20 @@ def test_what_the_next_peer_says_is_the_answer(gateway: Gateway, new: Any, peers
     assert [reason.address for reason in caught.value.reasons] == [peers[1].address]
 
 
+def test_why_another_peer_was_asked_is_told_with_what_it_said(
+    gateway: Gateway, new: Any, peers: list[FakePeer]
+) -> None:
+    late = "error sending: timeout expired while executing transaction"
+    peers[0].script["Endorse"].append(fails(Code.ABORTED, "failed", ("one:7051", "RegulatorMSP", late)))
+    busy = "chaincode response 500, not taken"
+    peers[1].script["Endorse"].append(fails(Code.ABORTED, "failed", ("one:7051", "RegulatorMSP", busy)))
+    with pytest.raises(EndorseError) as caught:
+        gateway.endorse(new())
+    assert caught.value.peer == peers[1].address
+    assert [reason.message for reason in caught.value.reasons] == [busy, late]
+    assert "No answer in time" in caught.value.hint
+
+
 def test_every_peers_reason_is_told_when_none_will_do(
     gateway: Gateway, new: Any, peers: list[FakePeer]
 ) -> None:
