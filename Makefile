@@ -37,7 +37,7 @@ demo-fabric: $(VENV)/.ready ## the same on a live Fabric network of three organi
 dashboard: $(VENV)/.ready ## the dashboard on the ledger of this checkout
 	@$(BIN)/tally dashboard
 
-test: $(VENV)/.ready-dev browser postgresql fabric node ## every test, the quick ones first (as root it installs Chromium and PostgreSQL; without these or Go their tests are left out)
+test: $(VENV)/.ready-dev browser postgresql fabric node ## every test, the quick ones first (as root it installs Chromium and PostgreSQL; without these, Go or npm their tests are left out)
 	$(BIN)/pytest -n auto tests/unit
 	$(BIN)/pytest tests/conformance tests/scenarios tests/dags tests/dashboards tests/system
 
