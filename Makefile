@@ -130,7 +130,7 @@ endef
 
 NODE_CLIENT := tests/system/fabric/node
 $(NODE_CLIENT)/node_modules/.ready: $(NODE_CLIENT)/package-lock.json
-	@cd $(NODE_CLIENT) && npm ci --silent --no-audit --no-fund --ignore-scripts
+	@cd $(NODE_CLIENT) && npm ci --silent
 	@touch $@
 
 .cache/go/.ready: requirements-go.lock | $(VENV)/.made $(UV)
