@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from support.home import make_home
+from support.home import make_home, move_in
 from support.records import RUN_ID, make_recorded_home
 
 from dashboards import page
@@ -23,11 +23,6 @@ from tallystick.settings import Settings
 
 APP = Path(__file__).parents[2] / "dashboards" / "app.py"
 MARKUP = "![x](http://198.51.100.7/a.png) <img src=x onerror=alert(1)>"
-
-
-def settings_of(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TALLYSTICK_HOME", str(directory / "home"))
-    monkeypatch.setenv("TALLYSTICK_STATE", str(directory / "state"))
 
 
 def shown(record: str = "", *, click: str = "") -> str:
@@ -50,7 +45,7 @@ def drawn(app: AppTest) -> str:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    settings_of(tmp_path, monkeypatch)
+    move_in(tmp_path, monkeypatch)
     return make_recorded_home(tmp_path, source=MARKUP)
 
 
@@ -67,7 +62,7 @@ def keep(settings: Settings, *statuses: str) -> None:
 
 
 def test_a_home_without_a_ledger_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings_of(tmp_path, monkeypatch)
+    move_in(tmp_path, monkeypatch)
     out = shown()
     assert "There is no ledger here yet" in out
     assert "tally demo<" in out
@@ -82,7 +77,7 @@ def test_no_page_needs_the_key_of_the_log(home: Settings) -> None:
 
 
 def test_an_empty_ledger_says_what_to_do_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings_of(tmp_path, monkeypatch)
+    move_in(tmp_path, monkeypatch)
     make_home(tmp_path)
     out = shown()
     assert "Not verified yet" in out
@@ -93,7 +88,7 @@ def test_an_empty_ledger_says_what_to_do_next(tmp_path: Path, monkeypatch: pytes
 def test_the_button_verifies_and_claims_no_more_than_was_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings_of(tmp_path, monkeypatch)
+    move_in(tmp_path, monkeypatch)
     settings = make_home(tmp_path)
     out = shown(click="Verify now")
     assert "Yes: 2 subjects verified" in out  # the ledger and the read index
@@ -188,7 +183,7 @@ def test_lineage_is_of_the_latest_version_unless_another_is_chosen(home: Setting
 
 
 def test_a_failed_pipeline_is_an_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings_of(tmp_path, monkeypatch)
+    move_in(tmp_path, monkeypatch)
     make_recorded_home(tmp_path, outcome="failed")
     assert "1 alarm" in shown()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.audited import Audited, make_audited, wrong
 from support.cases import verify_home as look
+from support.home import settings_of
 
 from tallystick.evidence.report import Report
 from tallystick.home.verification import verify_home
@@ -62,9 +63,7 @@ def test_a_server_that_does_not_answer_cannot_be_checked_and_soon(audited: Audit
 
 def copied(audited: Audited, directory: Path) -> Settings:
     shutil.copytree(audited.settings.home, directory / "home", symlinks=True)
-    return Settings.from_environment(
-        {"TALLYSTICK_HOME": str(directory / "home"), "TALLYSTICK_STATE": str(directory / "state")}
-    )
+    return settings_of(directory)
 
 
 def model_file(settings: Settings) -> Path:
