@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 from support import forgery
-from support.audited import Audited, changed_row, make_audited, wrong
+from support.audited import Audited, make_audited, wrong, wrong_while
 from support.cases import verify_home
 
 from tallystick.steps import track as track_module
@@ -124,11 +124,10 @@ def test_an_experiment_of_another_ledger_is_left_to_it(audited):
 )
 def test_a_registered_version_that_leads_elsewhere_is_named(audited, statement, undo, status, named):
     undo = undo.replace("RUN", audited.run.removeprefix("run/"))
-    with changed_row(audited.mlflow, statement, undo):
-        report = verify_home(audited.settings)
+    found = wrong_while(audited, statement, undo)
     nobodys = {"visits/1"} if status == "MISSING" else set()
-    assert set(wrong(report)) == {audited.model} | nobodys
-    assert (wrong(report)[audited.model].status, wrong(report)[audited.model].detail) == (status, named)
+    assert set(found) == {audited.model} | nobodys
+    assert (found[audited.model].status, found[audited.model].detail) == (status, named)
     assert verify_home(audited.settings).verified
 
 
@@ -211,11 +210,10 @@ def test_a_version_that_somebody_registered_under_a_recorded_name_is_listed(audi
 
 
 def test_a_registered_version_that_names_another_record_is_named(audited):
-    with changed_row(
-        audited.mlflow,
+    found = wrong_while(
+        audited,
         "UPDATE model_version_tags SET value = 'model/visits/9'",
         "UPDATE model_version_tags SET value = 'model/visits/1'",
-    ):
-        report = verify_home(audited.settings)
+    )
     detail = "registry: version 1 of visits says that it is model/visits/9"
-    assert wrong(report)[audited.model].detail == detail
+    assert found[audited.model].detail == detail
