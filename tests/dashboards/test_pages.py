@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from support.datasets import made_up
 from support.home import make_home, move_in
-from support.records import RUN_ID, make_recorded_home
+from support.records import RUN_ID, make_recorded_home, record_use
 
 from dashboards import page
 from dashboards.lineage import lineage_picture
 from tallystick import wiring
-from tallystick.clients.provenance import Reference, Request
+from tallystick.clients.provenance import Request
 from tallystick.proof.checkpoint import parse_checkpoint
 from tallystick.proof.note import parse_note
 from tallystick.reports.queries import Edge
@@ -127,10 +128,7 @@ def test_blocks_since_the_last_verification_are_said_to_be_unverified_and_turn_i
     keep(home, "verified")
     assert "Yes: 2 subjects verified" in shown()
     with wiring.open_workspace(home) as w:
-        dataset = w.provenance.read("dataset/people/1")["facts"]["digest"]
-        w.provenance.record_use(
-            Request("use"), dataset=Reference("dataset/people/1", dataset), purpose="a check of quality"
-        )
+        record_use(w.provenance, "use")
     out = shown()
     assert "Verified up to block 8; 1 block since is NOT verified" in out
     assert 'class="card good"' not in out
@@ -146,34 +144,13 @@ def test_a_records_page_says_what_the_last_verification_made_of_it(home: Setting
     assert '<b class="bad">CHANGED</b> by the check noted' in shown(f"run/{RUN_ID}")
     assert '<b class="good">verified</b> as a part of the ledger' in shown("charter/1")
     with wiring.open_workspace(home) as w:
-        dataset = w.provenance.read("dataset/people/1")["facts"]["digest"]
-        w.provenance.record_use(
-            Request("use"), dataset=Reference("dataset/people/1", dataset), purpose="a check of quality"
-        )
+        record_use(w.provenance, "use")
     assert "NOT verified</b>: it is not in the last check" in shown("use/use")
 
 
 def test_lineage_is_of_the_latest_version_unless_another_is_chosen(home: Settings) -> None:
     with wiring.open_workspace(home) as w:
-        plain = {"sha256": "a" * 64}
-        table = {
-            "scheme": "tallystick-table-v1",
-            "root": "b" * 64,
-            "rows": 1,
-            "nonce": "c" * 64,
-            "key": "0" * 16,
-        }
-        w.provenance.register_dataset(
-            Request("second"),
-            name="people",
-            version=2,
-            files=[(plain, 5, False)],
-            table=table,
-            schema=plain,
-            source="made up",
-            licence="CC0",
-            policy=plain,
-        )
+        w.provenance.register_dataset(Request("second"), **made_up(version=2))
     app = AppTest.from_file(str(APP), default_timeout=60).run()
     assert app.selectbox[1].options == ["people v2", "people v1"]
     assert 'aria-label="Lineage"' in drawn(app)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.datasets import made_up
 from support.home import make_home
 
 from tallystick import wiring
@@ -23,23 +24,8 @@ def home(tmp_path: Path) -> Settings:
 def register(w: Workspace) -> tuple[str, str]:
     """A dataset of one object; the object's digest and the id of the key."""
     digest, key = w.store.add_bytes(b"age,cost\n40,10\n"), w.keyring.create("people").key_id
-    w.provenance.register_dataset(
-        Request("first"),
-        name="people",
-        version=1,
-        files=[({"sha256": digest}, 15, False)],
-        table={
-            "scheme": "tallystick-table-v1",
-            "root": "b" * 64,
-            "rows": 1,
-            "nonce": "c" * 64,
-            "key": key,
-        },
-        schema={"sha256": "a" * 64},
-        source="made up",
-        licence="CC0",
-        policy={"sha256": "a" * 64},
-    )
+    facts = made_up(file={"sha256": digest}, size=15, key=key)
+    w.provenance.register_dataset(Request("first"), **facts)
     return digest, key
 
 

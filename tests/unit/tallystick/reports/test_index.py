@@ -9,10 +9,10 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from support.records import RUN_ID, make_recorded_home
+from support.records import RUN_ID, make_recorded_home, record_use
 
 from tallystick import wiring
-from tallystick.clients.provenance import Provenance, Reference, Request
+from tallystick.clients.provenance import Provenance
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
 from tallystick.identity import load_user
 from tallystick.ledger.inclusion import prove_record
@@ -37,10 +37,8 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
     ledger.close()
 
 
-def record_use(settings: Settings, ledger: Ledger, name: str) -> None:
-    door = Provenance(ledger, load_user(settings.msp, settings.msp_id, settings.user))
-    digest = door.read("dataset/people/1")["facts"]["digest"]
-    door.record_use(Request(name), dataset=Reference("dataset/people/1", digest), purpose="a test")
+def write_more(settings: Settings, ledger: Ledger, request: str) -> None:
+    record_use(Provenance(ledger, load_user(settings.msp, settings.msp_id, settings.user)), request)
 
 
 def test_it_holds_every_record_with_its_leaf(ledger: Ledger, tmp_path: Path) -> None:
@@ -57,7 +55,7 @@ def test_it_follows_what_was_written_since(settings: Settings, ledger: Ledger, t
     path = tmp_path / "index.db"
     with open_index(path, ledger) as index:
         before = index.count("use")
-    record_use(settings, ledger, "since")
+    write_more(settings, ledger, "since")
     read: list[int] = []
     with open_index(path, ledger, read.append) as index:
         assert index.count("use") == before + 1
@@ -142,7 +140,7 @@ def test_an_index_that_is_behind_is_compared_as_far_as_it_is(
     path = tmp_path / "index.db"
     with open_index(path, ledger):
         pass
-    record_use(settings, ledger, "behind")
+    write_more(settings, ledger, "behind")
     assert set((compare_index(path, ledger) or {}).values()) == {0}
 
 
