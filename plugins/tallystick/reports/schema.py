@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tallystick.errors import CouldNotCheck
+from tallystick.files import alone
 
 #: Raised with every change below: an index of another version is thrown away and made again.
 VERSION: Final = 2
@@ -55,7 +56,10 @@ def connect(path: Path) -> sqlite3.Connection:
     except OSError as error:
         raise _unusable(path, error) from error
     connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        # Of several that change the mode at once SQLite turns away all but one, however long it may wait.
+        with alone(path.with_name(path.name + ".lock")):
+            connection.execute("PRAGMA journal_mode = WAL")
     # What a power cut takes away is read from the blocks again.
     connection.execute("PRAGMA synchronous = NORMAL")
     return connection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -78,6 +79,17 @@ def test_several_processes_follow_at_once(settings: Settings, ledger: Ledger, tm
     with open_index(tmp_path / "index.db", ledger) as index:
         assert counts == {index.count()}
     assert set(rebuild_index(tmp_path / "index.db", ledger).values()) == {0}
+
+
+def _connect(path: Path) -> str:
+    with contextlib.closing(schema.connect(path)) as connection:
+        return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+
+
+def test_of_several_that_make_it_at_once_none_is_turned_away(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
+        paths = [tmp_path / f"{number // 4}.db" for number in range(400)]
+        assert {*pool.map(_connect, paths)} == {"wal"}
 
 
 def test_an_index_of_another_version_is_made_again(
