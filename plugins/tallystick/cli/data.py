@@ -82,7 +82,7 @@ def _retire(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
     from tallystick.home.retirement import plan_retirement, retire
     from tallystick.reports.summary import count, title
 
-    with screen.progress("reading blocks into the index") as advance:
+    with screen.progress("reading blocks") as advance:
         plan = plan_retirement(settings, arguments.id, erase=arguments.erase, progress=advance)
     record, state = plan.record, "erased" if plan.erase else "retired"
     block: int | None = None

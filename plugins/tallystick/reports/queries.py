@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -49,7 +51,7 @@ def reduced(edges: Iterable[Edge]) -> list[Edge]:
 
 
 class Index:
-    """Queries over one connection. Every list is bounded."""
+    """Queries over one connection. Every list is bounded, and so is what is read for it."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
@@ -96,6 +98,14 @@ class Index:
         return self._records(
             f"FROM {tables} WHERE {' AND '.join(conditions)} ORDER BY {order} DESC", values, limit
         )
+
+    def every(self, kinds: Collection[str]) -> Iterator[Record]:
+        """Every record of ``kinds``, one at a time, in no order that is promised."""
+        rows = self.connection.execute(
+            f"SELECT {_COLUMNS} FROM records WHERE kind IN (SELECT value FROM json_each(?))",  # noqa: S608
+            (json.dumps(sorted(kinds)),),
+        )
+        return (Record(*row) for row in rows)
 
     def get(self, record_id: str) -> Record | None:
         """The record of that very id."""
@@ -151,12 +161,24 @@ class Index:
         return found[0] if found else None
 
     def ancestors(self, record_id: str, *, limit: int = _MOST_EDGES) -> list[Edge]:
-        """What the record came from, directly or not; the oldest ``limit`` steps."""
-        return self._walk("links.source = tree.id", "links.target", record_id, limit)
+        """What the record came from, directly or not; the nearest ``limit`` steps, oldest first."""
+        return self._walk("source", record_id, limit)
 
     def descendants(self, record_id: str, *, limit: int = _MOST_EDGES) -> list[Edge]:
-        """What came from the record, directly or not; the oldest ``limit`` steps."""
-        return self._walk("links.target = tree.id", "links.source", record_id, limit)
+        """What came from the record, directly or not; the nearest ``limit`` steps, oldest first."""
+        return self._walk("target", record_id, limit)
+
+    def derived(self, roots: Iterable[str], kinds: Collection[str]) -> set[str]:
+        """The ids ``roots`` and those of the records of ``kinds`` that came from them, directly or by others
+        of ``kinds``."""
+        rows = self.connection.execute(
+            "WITH RECURSIVE tree(id) AS (SELECT value FROM json_each(?) UNION"
+            " SELECT links.source FROM tree JOIN links ON links.target = tree.id"
+            " JOIN records ON records.leaf = links.leaf"
+            " WHERE kind IN (SELECT value FROM json_each(?))) SELECT id FROM tree",
+            (json.dumps(sorted(roots)), json.dumps(sorted(kinds))),
+        )
+        return {row[0] for row in rows}
 
     def pipelines(self, limit: int = 20) -> list[Record]:
         """The last record of each pipeline's runs, newest first."""
@@ -212,14 +234,23 @@ class Index:
             ids |= dict.fromkeys(row[0] for row in rows)
         return list(ids)
 
-    def _walk(self, join: str, step: str, record_id: str, limit: int) -> list[Edge]:
-        rows = self.connection.execute(
-            "WITH RECURSIVE tree(id) AS (SELECT ? UNION"  # noqa: S608
-            f" SELECT {step} FROM links JOIN tree ON {join})"
-            f" SELECT source, role, target FROM links JOIN tree ON {join} ORDER BY leaf LIMIT ?",
-            (record_id, limit),
-        )
-        return [Edge(*row) for row in rows]
+    def _walk(self, end: str, record_id: str, limit: int) -> list[Edge]:
+        """Breadth first along the links whose ``end`` is a record that was met; no link beyond ``limit`` is
+        read, however many there are."""
+        found: dict[Edge, int] = {}
+        met, left = {record_id}, deque([record_id])
+        while left and len(found) < limit:
+            rows = self.connection.execute(
+                f"SELECT source, role, target, leaf FROM links WHERE {end} = ? ORDER BY leaf LIMIT ?",  # noqa: S608
+                (left.popleft(), limit - len(found)),
+            )
+            for source, role, target, leaf in rows:
+                found[Edge(source, role, target)] = leaf
+                there = target if end == "source" else source
+                if there not in met:
+                    met.add(there)
+                    left.append(there)
+        return sorted(found, key=found.__getitem__)
 
     def _records(self, rest: str, values: Sequence[Any], limit: int) -> list[Record]:
         rows = self.connection.execute(f"SELECT {_COLUMNS} {rest} LIMIT ?", [*values, limit])
