@@ -144,9 +144,9 @@ class Index:
     def referring_to(self, record_id: str, *, limit: int = 50) -> list[Record]:
         """The records that refer to this one, oldest first."""
         return self._records(
-            "FROM records WHERE records.leaf IN (SELECT leaf FROM links WHERE target = ?)"
-            " ORDER BY records.leaf",
-            [record_id],
+            "FROM records WHERE records.leaf IN"
+            " (SELECT DISTINCT leaf FROM links WHERE target = ? ORDER BY leaf LIMIT ?) ORDER BY records.leaf",
+            [record_id, limit],
             limit,
         )
 

@@ -32,12 +32,14 @@ def index() -> Iterator[Index]:
         yield Index(connection)
 
 
-def test_lineage_of_what_is_used_often_is_read_no_further_than_it_is_told(index: Index) -> None:
+def test_of_what_is_used_often_no_more_is_read_than_is_told(index: Index) -> None:
     steps: list[int] = []
     index.connection.set_progress_handler(lambda: steps.append(1), 100)
     found = index.descendants("dataset/people/1", limit=3)
     assert [edge.source for edge in found] == ["use/0", "use/1", "use/2"]
-    assert len(steps) < 5
+    referring = index.referring_to("dataset/people/1", limit=3)
+    assert [record.id for record in referring] == ["use/0", "use/1", "use/2"]
+    assert len(steps) < 8
 
 
 def test_lineage_is_complete_where_there_is_no_more_of_it(index: Index) -> None:
