@@ -181,7 +181,22 @@ class Store:
         For libraries that open files themselves. Prefer `open`: it hands out the very bytes it checked.
         """
         with self.open(digest):
-            return self._location(digest)
+            return self.location(digest)
+
+    def location(self, digest: str) -> Path:
+        """Where the object lies; nothing is digested: for whoever has just had that done. Raises as `path`
+        does where a reference cannot be read."""
+        place = self._place(digest)
+        if not self.is_referenced(digest):
+            return place
+        try:
+            with _open_no_follow(_reference(place)) as file:
+                fields = canonical.decode(file.read(_MAX_REFERENCE))
+            return Path(fields["path"])
+        except OSError as error:
+            raise CouldNotCheck(f"the reference to object {digest[:12]} cannot be read") from error
+        except (canonical.NotCanonical, KeyError, TypeError):
+            raise NotAsRecorded(f"the reference to object {digest[:12]} was changed") from None
 
     def read(self, digest: str, limit: int) -> bytes:
         """The object's bytes, checked. Raises as `open` does; `CouldNotCheck` beyond ``limit`` bytes."""
@@ -234,22 +249,8 @@ class Store:
             raise InvalidInput("not a SHA-256 digest", hint="Give all 64 lower-case hex digits.")
         return self._root / digest[:2] / digest[2:]
 
-    def _location(self, digest: str) -> Path:
-        """The file that holds the object: its place, or where a reference leads."""
-        place = self._place(digest)
-        if not self.is_referenced(digest):
-            return place
-        try:
-            with _open_no_follow(_reference(place)) as file:
-                fields = canonical.decode(file.read(_MAX_REFERENCE))
-            return Path(fields["path"])
-        except OSError as error:
-            raise CouldNotCheck(f"the reference to object {digest[:12]} cannot be read") from error
-        except (canonical.NotCanonical, KeyError, TypeError):
-            raise NotAsRecorded(f"the reference to object {digest[:12]} was changed") from None
-
     def _unchecked(self, digest: str) -> BinaryIO:
-        location = self._location(digest)
+        location = self.location(digest)
         try:
             return _open_no_follow(location)
         except FileNotFoundError:
@@ -262,7 +263,7 @@ class Store:
 
     def _compare(self, digest: str, found: str) -> None:
         if found != digest:
-            where = f" (kept at {self._location(digest)})" if self.is_referenced(digest) else ""
+            where = f" (kept at {self.location(digest)})" if self.is_referenced(digest) else ""
             raise NotAsRecorded(f"object {digest[:12]} was changed: its bytes now have another digest{where}")
 
     def _write_out(self, digest: str, target: Path) -> None:

@@ -13,10 +13,12 @@ import pytest
 from support.audited import Audited, make_audited, wrong
 from support.cases import verify_home as look
 from support.home import settings_of
+from support.reading import count_digested
 
 from tallystick.evidence.report import Report
 from tallystick.home.verification import verify_home
 from tallystick.settings import Settings
+from tallystick.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +34,14 @@ def instead(path: Path, content: bytes) -> Iterator[None]:
         yield
     finally:
         path.write_bytes(kept)
+
+
+def test_what_many_records_name_is_digested_once(audited: Audited, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(audited.settings.objects)
+    digested = count_digested(monkeypatch, audited.settings.objects)
+    look(audited.settings)
+    assert len(digested) > 5  # the data, the predictions, and what the run and its model both name
+    assert digested == {digest: store.size(digest) for digest in digested}
 
 
 def kinds_not_checked(report: Report) -> set[str]:
