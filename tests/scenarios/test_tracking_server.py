@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from support import forgery
@@ -217,3 +221,70 @@ def test_a_registered_version_that_names_another_record_is_named(audited):
     )
     detail = "registry: version 1 of visits says that it is model/visits/9"
     assert found[audited.model].detail == detail
+
+
+@pytest.fixture
+def evil(audited) -> Iterator[dict[str, str]]:
+    """Folders with another model beside the run's, by what their names end in."""
+    (model,) = audited.settings.mlflow_artifacts.rglob("MLmodel")
+    found = {end: str(model.parent) + end for end in ("", "#evil", "?evil", "/../evil")}
+    for end in ("#evil", "?evil"):
+        shutil.copytree(model.parent, found[end])
+        (Path(found[end]) / "MLmodel").write_text("another model")
+    yield found
+    for end in ("#evil", "?evil"):
+        shutil.rmtree(found[end])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "{#evil}",
+        "{?evil}",
+        "{}",
+        "{/../evil}",
+        "file://{#evil}",
+        "file://localhost{}",
+        "FILE://{}",
+        "relative",
+    ],
+)
+def test_a_models_place_that_is_none_of_ours_is_no_place_of_its_files(audited, evil, other, monkeypatch):
+    """MLflow reads a fragment and a query as parts of a path, and a relative path from where its user is."""
+    monkeypatch.chdir(audited.settings.mlflow_artifacts)
+    with closing(sqlite3.connect(audited.mlflow)) as connection:
+        ((before,),) = connection.execute("SELECT artifact_location FROM logged_models").fetchall()
+    relative = str(Path(evil[""]).relative_to(audited.settings.mlflow_artifacts))
+    place = relative if other == "relative" else re.sub("{(.*)}", lambda found: evil[found[1]], other)
+    columns = {"logged_models": "artifact_location", "model_versions": "storage_location"}
+    try:
+        for table, column in columns.items():
+            assert forgery.execute(audited.mlflow, f"UPDATE {table} SET {column} = ?", place) == 1
+        found = wrong(verify_home(audited.settings))
+    finally:
+        for table, column in columns.items():
+            forgery.execute(audited.mlflow, f"UPDATE {table} SET {column} = ?", before)
+    assert {name: each.status for name, each in found.items()} == {
+        audited.run: "CHANGED",
+        audited.model: "CHANGED",
+    }
+    assert f"MLflow hands them out from {place}, which is not where" in found[audited.model].detail
+
+
+def test_a_runs_own_place_that_is_none_of_ours_is_named(audited, tmp_path):
+    run = audited.run.removeprefix("run/")
+    with closing(sqlite3.connect(audited.mlflow)) as connection:
+        ((before,),) = connection.execute("SELECT artifact_uri FROM runs WHERE run_uuid = ?", (run,))
+    folder = tmp_path / "mlflow" / "artifacts" / "visits" / run / "artifacts"
+    folder.mkdir(parents=True)
+    (folder / "report.html").write_text("a better model")
+    update, found = "UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", {}
+    try:
+        for place in (f"file://{tmp_path}/evil/{run}/artifacts", f"{before}#evil", folder.as_uri()):
+            forgery.execute(audited.mlflow, update, place, run)
+            found[place] = wrong(verify_home(audited.settings))[audited.run]
+    finally:
+        forgery.execute(audited.mlflow, update, before, run)
+    assert [each.status for each in found.values()] == ["CHANGED", "CHANGED", "cannot check"]
+    assert "field artifact_uri: in MLflow, and not recorded" in next(iter(found.values())).detail
+    assert verify_home(audited.settings).verified

@@ -87,7 +87,7 @@ def test_a_copied_home_is_judged_by_its_own_files(audited: Audited, tmp_path: Pa
     assert kinds_not_checked(beside) == {"run", "model"}
     detail = wrong(beside)[audited.run].detail
     assert str(model_file(audited.settings).parent) in detail
-    assert "outside this home" in detail
+    assert "not where this home keeps them" in detail
     with instead(model_file(settings), b"another model"):
         report = look(settings)
     assert {subject.status for subject in wrong(report).values()} == {"CHANGED"}

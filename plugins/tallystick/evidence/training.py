@@ -119,8 +119,8 @@ def _judge_artifacts(findings: Findings, recorded: Mapping[str, str] | None, fou
         for difference in differences("artifact", recorded, found.artifacts):
             findings.add(CHANGED, difference)
     if found.elsewhere:
-        where = f"MLflow hands them out from {found.elsewhere}, outside this home, where nothing was checked"
-        findings.add(UNCHECKED, f"artifacts: {where}")
+        where = f"{found.elsewhere}, which is not where this home keeps them: nothing was checked there"
+        findings.add(UNCHECKED, f"artifacts: MLflow hands them out from {where}")
 
 
 def _judge_registry(findings: Findings, objects: Objects, body: Mapping[str, Any], found: FoundRun) -> None:

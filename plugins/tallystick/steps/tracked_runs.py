@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from tallystick.errors import CouldNotCheck
 from tallystick.files import private_directory
@@ -42,8 +42,8 @@ class TrackedRun:
     """What MLflow holds of a run. ``fields`` are as a run record's ``tracked`` has them
     (docs/formats/run-record.md); ``artifacts`` the logged models' files and the run's own: path to SHA-256.
 
-    ``elsewhere`` names a place outside the home from which MLflow serves them; what is digested lies in the
-    home. ``registered`` are the registry's versions that name the run.
+    ``elsewhere`` names a place from which MLflow serves them that was not looked at; what is digested lies
+    in the home. ``registered`` are the registry's versions that name the run.
     """
 
     run_id: str
@@ -72,16 +72,20 @@ def find_run(settings: Settings, run_id: str) -> TrackedRun | None:
         if run is None or run.info.lifecycle_stage == "deleted":
             return None
         models = _models(client, run)
-        artifacts, elsewhere = {f"run/{name}": "" for name in _own_files(settings, run)}, ""
+        fields = _fields(run, models)
+        own, elsewhere = _own_files(settings, run)
+        if own is None:  # no field of this name is ever recorded
+            fields["artifact_uri"] = run.info.artifact_uri
+        artifacts = {f"run/{name}": "" for name in own or ()}
         for model in models:
-            files, other = _files(settings, model.artifact_location, 4)
+            files, other = _files(settings, model)
             artifacts |= files
             elsewhere = elsewhere or other
         places = {f"models:/{model.model_id}": model.artifact_location for model in models}
         return TrackedRun(
             run_id,
             client.get_experiment(run.info.experiment_id).name,
-            _fields(run, models),
+            fields,
             dict(run.data.params),
             _metrics(client, run),
             artifacts,
@@ -214,23 +218,30 @@ def _registered(client: MlflowClient, run_id: str, places: Mapping[str, str]) ->
     )
 
 
-def _own_files(settings: Settings, run: Any) -> list[str]:
-    """Names of what was logged to the run itself: `track` logs nothing there."""
+def _own_files(settings: Settings, run: Any) -> tuple[list[str] | None, str]:
+    """Names of what was logged to the run itself, where `track` logs nothing; None where MLflow's place of
+    them is none of `track`'s. And what `TrackedRun.elsewhere` says."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     if is_of_home(settings):
-        here, _ = _in_home(settings, run.info.artifact_uri, 3)
-        return [path.relative_to(here).as_posix() for path in _walk(settings, here)]
+        here, elsewhere = _in_home(settings, run.info.artifact_uri, run.info.run_id, "artifacts")
+        if here is None:
+            return None, elsewhere
+        return [path.relative_to(here).as_posix() for path in _walk(settings, here)], elsewhere
     repository: Any = get_artifact_repository(run.info.artifact_uri)
-    return [each.path for each in repository.list_artifacts()]
+    return [each.path for each in repository.list_artifacts()], ""
 
 
-def _files(settings: Settings, place: str, parts: int) -> tuple[dict[str, str], str]:
-    """The files at MLflow's ``place``: path to SHA-256; and what `TrackedRun.elsewhere` says."""
+def _files(settings: Settings, model: Any) -> tuple[dict[str, str], str]:
+    """A logged model's files, path to SHA-256, none where MLflow's place of them is none of `track`'s; and
+    what `TrackedRun.elsewhere` says."""
     from mlflow.artifacts import download_artifacts
 
+    place = model.artifact_location
     if is_of_home(settings):
-        here, elsewhere = _in_home(settings, place, parts)
+        here, elsewhere = _in_home(settings, place, "models", model.model_id, "artifacts")
+        if here is None:
+            return {}, elsewhere
         return {
             path.relative_to(here).as_posix(): file_digest(path) for path in _walk(settings, here)
         }, elsewhere
@@ -240,18 +251,21 @@ def _files(settings: Settings, place: str, parts: int) -> tuple[dict[str, str], 
         return {path.relative_to(root).as_posix(): file_digest(path) for path in paths}, ""
 
 
-def _in_home(settings: Settings, place: str, parts: int) -> tuple[Path, str]:
-    """Where in the home the files at ``place`` lie, by the last ``parts`` of its path; and ``place`` itself
-    if it is another one that is there.
+def _in_home(settings: Settings, place: str, *end: str) -> tuple[Path | None, str]:
+    """Where in the home the files at ``place`` lie, which ends in the name of an experiment and ``end``; and
+    ``place`` itself if it is another one that is there.
 
-    MLflow keeps absolute paths: in a home that was moved or copied they lead to the one it came from.
+    MLflow keeps absolute paths: in a home that was moved or copied they lead to the one it came from. But
+    they have the form in which `track` writes them, letter by letter: of any other (a path alone, a query,
+    a fragment) MLflow makes a folder by rules of its own, so it leads to None and is elsewhere.
     """
-    address = urlsplit(place)
-    path = Path(unquote(address.path)).resolve()
-    if address.scheme not in ("", "file") or len(path.parts) <= parts:
-        raise CouldNotCheck("MLflow keeps a run's artifacts outside this home")
-    here = settings.mlflow_artifacts.resolve().joinpath(*path.parts[-parts:])
-    return here, str(path) if path != here and path.exists() else ""
+    path, root = Path(unquote(place.removeprefix("file://"))), settings.mlflow_artifacts
+    above, tail = path.parts[: -len(end) - 1], path.parts[-len(end) - 1 :]
+    ours = tail[1:] == end and above[-2:] == root.parts[-2:]
+    if not ours or not path.is_absolute() or path.as_uri() != place:
+        return None, place
+    here = root.resolve().joinpath(*tail)
+    return here, str(path) if path.resolve() != here.resolve() and path.exists() else ""
 
 
 def _walk(settings: Settings, folder: Path) -> list[Path]:
