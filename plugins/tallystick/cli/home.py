@@ -121,7 +121,7 @@ def _facts(settings: Settings, screen: Screen) -> dict[str, Any]:
             "last_head_seen": seen.size if seen else None,
             "contradiction": memory.contradiction(settings, ledger) or None,
             "last_verification": last_verification(settings.home, ledger),
-            "mlflow": settings.mlflow_uri,
+            "mlflow": settings.mlflow_shown,
         }
 
 

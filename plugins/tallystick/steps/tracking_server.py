@@ -81,7 +81,7 @@ def _translated(settings: Settings, kind: type[CouldNotCheck], message: str) -> 
         # What lies beneath MLflow (SQLAlchemy, requests, storage) raises classes of its own; a damaged
         # database makes it trip over anything.
         said = getattr(error, "error_code", None) or type(error).__name__
-        raise kind(f"{message}: {said}", hint=f"Is it there and whole? {settings.mlflow_uri}") from None
+        raise kind(f"{message}: {said}", hint=f"Is it there and whole? {settings.mlflow_shown}") from None
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.records import RUN_ID
 
+from tallystick import wiring
 from tallystick.cli import main
 from tallystick.heads import remember_head
 from tallystick.proof.checkpoint import parse_checkpoint
@@ -136,6 +137,15 @@ def test_status_and_rebuild_find_everything_in_place(capsys: pytest.CaptureFixtu
     assert set(answer(capsys, "rebuild")["differences"].values()) == {0}
 
 
+def test_status_does_not_tell_the_way_into_mlflow(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://mlflow:s3cret@db.example/runs")
+    assert answer(capsys, "status")["mlflow"] == "postgresql://db.example/runs"
+    assert main(["status"]) == 0
+    assert "s3cret" not in capsys.readouterr().out
+
+
 def test_status_says_how_far_the_last_verification_reaches(
     home: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -155,7 +165,8 @@ def test_a_home_that_was_put_back_is_told_and_not_written_on(
     shutil.copytree(home.home, tmp_path / "yesterday")
     assert main(["retire", "people", "--reason", "superseded"]) == 0
     capsys.readouterr()
-    remember_head(home.state_dir, answer(capsys, "checkpoint")["checkpoint"])
+    with wiring.open_ledger(home) as ledger:
+        remember_head(home.state_dir, ledger.checkpoint(), ledger.consistency_proof)
     assert answer(capsys, "status")["contradiction"] is None
     shutil.rmtree(home.home)
     shutil.copytree(tmp_path / "yesterday", home.home)
