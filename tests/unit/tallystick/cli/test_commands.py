@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from support.records import RUN_ID
 
-from tallystick import wiring
 from tallystick.cli import main
-from tallystick.heads import remember_head
+from tallystick.home.memory import remember
 from tallystick.proof.checkpoint import parse_checkpoint
 from tallystick.proof.leaves import parse_record_leaf
 from tallystick.proof.note import parse_note
@@ -165,8 +164,7 @@ def test_a_home_that_was_put_back_is_told_and_not_written_on(
     shutil.copytree(home.home, tmp_path / "yesterday")
     assert main(["retire", "people", "--reason", "superseded"]) == 0
     capsys.readouterr()
-    with wiring.open_ledger(home) as ledger:
-        remember_head(home.state_dir, ledger.checkpoint(), ledger.consistency_proof)
+    remember(home)
     assert answer(capsys, "status")["contradiction"] is None
     shutil.rmtree(home.home)
     shutil.copytree(tmp_path / "yesterday", home.home)
