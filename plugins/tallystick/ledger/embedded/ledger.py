@@ -113,11 +113,14 @@ class EmbeddedLedger(Reader):
         self._groups.run([job])
         return job.receipt()
 
-    def submit_many(self, identity: Identity, calls: Sequence[Call]) -> list[Receipt | Refused]:
-        """`submit` for many transactions at once; each has an outcome of its own, in order."""
+    def submit_many(self, identity: Identity, calls: Sequence[Call]) -> list[Receipt | TallystickError]:
+        """`submit` for many transactions at once: in their order what it would return or raise for each.
+
+        They are committed in groups, so that some may stand where others could not be written.
+        """
         jobs = [self._job(self._propose(identity, call, None)) for call in calls]
         self._groups.run(jobs)
-        return [_receipt_or_refusal(job) for job in jobs]
+        return [_receipt_or_error(job) for job in jobs]
 
     def endorse(self, identity: Identity, call: Call, *, time_ms: int | None = None) -> Endorsed:
         """Run ``call`` on the committed state without committing it. Raises as `submit` does."""
@@ -299,5 +302,8 @@ def _judge(proposal: SignedProposal, rules: Rules) -> Member:
         raise refusal_of(error) from error
 
 
-def _receipt_or_refusal(job: _Job) -> Receipt | Refused:
-    return job.outcome if isinstance(job.outcome, Refused) else job.receipt()
+def _receipt_or_error(job: _Job) -> Receipt | TallystickError:
+    try:
+        return job.receipt()
+    except TallystickError as error:
+        return error

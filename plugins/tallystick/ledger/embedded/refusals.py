@@ -78,7 +78,7 @@ class RefusalLog:
                 raise cannot_write(self._path, error) from error
 
     def _add(self, line: bytes) -> None:
-        """All of ``line`` or nothing; on a line of its own also after half a one, as a power cut leaves it."""
+        """All of ``line`` or nothing, on a line of its own also after half a one that a power cut left."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         try:
             end = os.fstat(descriptor).st_size
