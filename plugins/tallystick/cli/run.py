@@ -39,6 +39,12 @@ INTERNAL: Final = 4
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 _COULD_NOT: Final = 3
+#: Commands as help lists them: by what a user does, from the first day on.
+_ORDER: Final = (
+    "init", "demo", "run", "policy", "status", "log", "show", "verify", "prove", "prove-row", "checkpoint",
+    "check-proof", "reproduce", "dashboard", "retire", "enrol", "renew", "revoke", "members", "activate",
+    "rebuild",
+)  # fmt: skip
 _GROUPS: Final = (home, identities, members, pipelines, data, records, proofs, check_proof, verification)
 
 
@@ -136,6 +142,14 @@ class _Parser(argparse.ArgumentParser):
     def print_help(self, file: Any = None) -> None:
         streams.write(file or sys.stdout, self.format_help())
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if not isinstance(action, argparse._SubParsersAction) or value in action.choices:
+            super()._check_value(action, value)
+            return
+        from tallystick.nearest import nearest
+
+        self.error(f'there is no command "{value}"{nearest(value, action.choices)}')
+
     def error(self, message: str) -> NoReturn:
         raise InvalidInput(f"{self.prog}: {message}", hint=self.format_usage().strip())
 
@@ -151,4 +165,5 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for group in _GROUPS:
         group.add(Adder(commands))
+    commands._choices_actions.sort(key=lambda command: _ORDER.index(command.dest))
     return parser

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
+from tallystick.nearest import nearest
 from tallystick.policy.marked import Place
 from tallystick.policy.models import Column, ColumnType, DatasetPolicy, Rule
 
@@ -44,17 +44,6 @@ def problems(policy: DatasetPolicy) -> Iterator[Problem]:
     yield from _privacy(policy)
     for index, rule in enumerate(policy.rules):
         yield from _rule(policy, rule, ("rules", index))
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """``; did you mean "…"?`` for the known word that looks most like ``word``, or nothing."""
-    close = closest(word, known)
-    return f'; did you mean "{close}"?' if close else ""
-
-
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that looks most like ``word``, if any looks alike."""
-    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), None)
 
 
 def _references(policy: DatasetPolicy, names: set[str]) -> Iterator[Problem]:

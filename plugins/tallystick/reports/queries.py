@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tallystick.errors import InvalidInput
+from tallystick.nearest import nearest
 from tallystick.reports.record import Record
 
 _COLUMNS: Final = (
@@ -130,15 +131,15 @@ class Index:
             return found
         ids = self._by_prefix(text)
         if not ids:
-            raise InvalidInput(f'no record is called "{text}"', hint="See what there is: tally log")
+            raise self._unknown(text, kinds)
         if len(ids) > 1:
             raise InvalidInput(
-                f'"{text}" could be more than one record',
+                f'"{text}" could be more than one record{nearest(text, self._names(kinds))}',
                 hint="Say which: " + ", ".join(ids[:5]) + (", …" if len(ids) > 5 else ""),
             )
         record = self.get(ids[0])
         if record is None:
-            raise InvalidInput(f'no record is called "{text}"', hint="See what there is: tally log")
+            raise self._unknown(text, kinds)
         return record
 
     def referring_to(self, record_id: str, *, limit: int = 50) -> list[Record]:
@@ -205,6 +206,15 @@ class Index:
             (kind, name, limit),
         )
         return [row[0] for row in rows]
+
+    def _names(self, kinds: Sequence[str]) -> list[str]:
+        """What records of ``kinds`` are called, without and with the kind."""
+        names = [(kind, name) for kind in kinds for name in self.subjects(kind)]
+        return [*(name for _, name in names), *("/".join(each) for each in names)]
+
+    def _unknown(self, text: str, kinds: Sequence[str]) -> InvalidInput:
+        guess = nearest(text, self._names(kinds))
+        return InvalidInput(f'no record is called "{text}"{guess}', hint="See what there is: tally log")
 
     def _by_name(self, text: str, kinds: Sequence[str]) -> Record | None:
         kind, separator, name = text.partition("/")

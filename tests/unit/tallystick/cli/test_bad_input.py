@@ -81,6 +81,9 @@ def check(
         (["policy", "new", "--data", "good.csv", "--out", "good.yaml"], 2, "there already"),
         (["init", "--name", "Not A Name"], 2, "no name for a log"),
         (["dashboard", "--port", "0"], 2, "no port"),
+        (["verfy"], 2, 'there is no command "verfy"; did you mean "verify"?'),
+        (["policy", "chek"], 2, 'there is no command "chek"; did you mean "check"?'),
+        (["xyzzy"], 2, 'there is no command "xyzzy"\n'),
     ],
 )
 def test_what_a_user_gives_wrongly_is_named(
@@ -120,7 +123,7 @@ def test_a_wrong_command_line_is_invalid_input(
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["show", "nosuch"], 'no record is called "nosuch"'),
+        (["show", "nosuch"], 'no record is called "nosuch"\n'),
         (["prove", "nosuch"], "nosuch"),
         (["verify", "nosuch"], "nosuch"),
         (["log", "--kind", "nosuch"], "Kinds here: charter"),
