@@ -127,6 +127,18 @@ def open_regular(path: Path) -> BufferedReader:
     return os.fdopen(descriptor, "rb")
 
 
+def check_database(path: Path) -> None:
+    """See that SQLite finds regular files, or none, where it opens ``path`` and what it keeps beside it.
+
+    It would wait for whoever writes to a pipe. Raises OSError. Looked at and not opened: closing a file gives
+    up the locks that this process has on it.
+    """
+    real = os.path.realpath(path)  # beside which SQLite keeps the others
+    for file in map(Path, (real, f"{real}-journal", f"{real}-wal", f"{real}-shm")):
+        if file.exists() and not file.is_file():
+            raise OSError(errno.EINVAL, "not a regular file", str(file))
+
+
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Hold ``path`` while nobody else does, in this process or another; waits for whoever holds it.

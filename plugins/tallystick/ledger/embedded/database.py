@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tallystick.errors import CouldNotCheck, NotAsRecorded
+from tallystick.files import check_database
 
 DERIVED: Final = ("state", "transactions", "hashes", "head")
 SCHEMA: Final = """
@@ -128,6 +129,7 @@ def _connect(path: Path, *, check: bool = True) -> _Connection:
     with _opening(path):
         if not path.exists():
             raise CouldNotCheck(f"there is no ledger at {path}", hint="Make one with: tally init")
+        check_database(path)
         address, read_only = path.absolute().as_uri(), not os.access(path.parent, os.W_OK)
         if read_only:
             # Beside a log that nobody can write SQLite has to be told that nobody else writes either.

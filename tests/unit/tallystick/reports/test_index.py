@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -304,3 +305,16 @@ def test_a_records_own_stream_comes_first_and_its_pipelines_last(
 ) -> None:
     with open_index(tmp_path / "index.db", ledger) as index:
         assert list(index.find(record_id).streams) == streams
+
+
+@pytest.mark.parametrize("end", ["", "-journal"])
+def test_a_pipe_in_place_of_the_index_is_not_waited_for(ledger: Ledger, tmp_path: Path, end: str) -> None:
+    path = tmp_path / "index.db"
+    with open_index(path, ledger):
+        pass
+    path.with_name(path.name + end).unlink(missing_ok=True)
+    os.mkfifo(f"{path}{end}")
+    with pytest.raises(CouldNotCheck, match="not a regular file"):
+        compare_index(path, ledger)
+    with pytest.raises(CouldNotCheck, match="not a regular file"), open_index(path, ledger):
+        pytest.fail("there is no index")

@@ -67,3 +67,12 @@ def test_nothing_stays_open_where_a_ledger_cannot_be_opened(path, tmp_path):
         EmbeddedLedger(path)
     kept.append(caught)
     assert open_files(tmp_path) == []
+
+
+@pytest.mark.parametrize("end", ["", "-journal"])
+def test_a_pipe_in_a_ledgers_place_is_not_waited_for(path, end):
+    path.with_name(path.name + end).unlink(missing_ok=True)
+    os.mkfifo(f"{path}{end}")
+    refused = pytest.raises(CouldNotCheck, match="cannot be opened: not a regular file")
+    with refused, Database(path).reading():
+        pass
