@@ -50,16 +50,14 @@ class ValidationOutcome:
         return canonical.digest(self.canonical)
 
 
-def validate(data: Path | str | pyarrow.Table, policy: DatasetPolicy) -> ValidationOutcome:
-    """Validate a data file, or a table that `read_table` made, against ``policy``.
+def validate(table: pyarrow.Table, policy: DatasetPolicy) -> ValidationOutcome:
+    """Validate a table that `read_table` made against ``policy``.
 
-    Raises `InvalidInput` before anything is evaluated for a file that is empty, damaged, lacks a column
-    or has a row without a key (`DatasetPolicy.keys`). Everything else that breaks the policy is a failed
-    expectation in the outcome, a value of the wrong type and an expectation that broke included.
+    Everything that breaks the policy is a failed expectation in the outcome, a value of the wrong type and
+    an expectation that broke included.
     """
-    from tallystick.steps.tables import read_table, unparsed
+    from tallystick.steps.tables import unparsed
 
-    table = read_table(Path(data), policy) if isinstance(data, str | Path) else data
     checks = compile_policy(policy)
     native = _evaluate(_frame(table), checks)
     results = {result.expectation_config.meta["name"]: result for result in native.results}

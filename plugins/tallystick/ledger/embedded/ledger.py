@@ -122,9 +122,9 @@ class EmbeddedLedger(Reader):
         self._groups.run(jobs)
         return [_receipt_or_error(job) for job in jobs]
 
-    def endorse(self, identity: Identity, call: Call, *, time_ms: int | None = None) -> Endorsed:
+    def endorse(self, identity: Identity, call: Call) -> Endorsed:
         """Run ``call`` on the committed state without committing it. Raises as `submit` does."""
-        proposal = self._propose(identity, call, time_ms)
+        proposal = self._propose(identity, call)
         with self._database.reading() as connection:
             state = StateSnapshot(connection)
             try:
@@ -159,7 +159,7 @@ class EmbeddedLedger(Reader):
             appender.append_config(connection, head, config, creator, signature, self._origin, log_key)
             return head.number
 
-    def _propose(self, identity: Identity, call: Call, time_ms: int | None) -> SignedProposal:
+    def _propose(self, identity: Identity, call: Call, time_ms: int | None = None) -> SignedProposal:
         return propose(identity, self._origin, call, self._clock() if time_ms is None else time_ms)
 
     def _job(self, proposal: SignedProposal, endorsed: simulate.Simulation | None = None) -> _Job:
