@@ -45,11 +45,7 @@ def _new(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> i
         raise InvalidInput(f"{path} is there already", hint="Nothing was changed. Name another with --out.")
     with screen.progress("reading the data"):
         text = new_policy(arguments.data)
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileNotFoundError:
-        raise InvalidInput(f"{path.parent} is not a directory", hint="Make it first.") from None
+    _write_new(path, text)
     left = sum(line.split("#")[0].count(EDIT_ME) for line in text.splitlines())
     screen.line(f"Wrote {path}. {left} lines say {EDIT_ME}: only a person knows what belongs there.")
     screen.line("A policy is recorded and handed on: read its ranges and lists as what you publish.")
@@ -60,6 +56,19 @@ def _new(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> i
     )
     screen.result({"policy": str(path), "to_edit": left})
     return 0
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        file = path.open("x", encoding="utf-8")
+    except FileNotFoundError:
+        raise InvalidInput(f"{path.parent} is not a directory", hint="Make it first.") from None
+    try:
+        with file:
+            file.write(text)
+    except BaseException:  # the next try would keep half a policy, as somebody's own
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _check(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
