@@ -165,6 +165,21 @@ def _lock(descriptor: int, path: Path) -> None:
         raise cannot_write(path, error) from error
 
 
+def remove(path: Path) -> bool:
+    """Remove the file durably: after a crash it does not come back; whether there was one.
+
+    Raises `CouldNotCheck` when it cannot be removed.
+    """
+    try:
+        path.unlink()
+        sync_directory(path.parent)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    return True
+
+
 def sync_directory(path: Path) -> None:
     """Wait until the names in ``path`` are on the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

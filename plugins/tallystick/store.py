@@ -33,7 +33,7 @@ from tallystick.files import (
     cannot_write,
     private_directory,
     publish,
-    sync_directory,
+    remove,
     write_all,
     write_atomic,
 )
@@ -227,17 +227,7 @@ class Store:
         to stays where it is. Raises `CouldNotCheck` if it cannot be removed.
         """
         place = self._place(digest)
-        found = False
-        for path in (place, _reference(place)):
-            try:
-                path.unlink()
-                sync_directory(path.parent)
-                found = True
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise cannot_write(path, error) from error
-        return found
+        return remove(place) | remove(_reference(place))
 
     def is_referenced(self, digest: str) -> bool:
         """Whether the store holds only a reference to this object."""

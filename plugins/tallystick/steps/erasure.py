@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tallystick import sealing
-from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
+from tallystick.errors import CouldNotCheck, InvalidInput, Missing, NotAsRecorded
 from tallystick.files import alone, private_directory
 from tallystick.fingerprint.keys import TableKey
 from tallystick.folders import read_manifest
@@ -72,7 +72,7 @@ def erase(w: Workspace, dataset: Mapping[str, Any], own: Named, others: Named) -
         # Last, so that a run that is stopped can be done again: without these nothing would be found.
         for sealed in mine:
             sealing.forget(w.store, {sealing.KEYED: sealed})
-        with suppress(CouldNotCheck):  # destroyed before
+        with suppress(Missing):  # destroyed before
             w.keyring.erase(dataset["table"]["key"])
         return removed
 

@@ -58,6 +58,18 @@ def test_the_record_stands_before_anything_is_destroyed(home: Settings) -> None:
             w.keyring.load(key)
 
 
+def test_a_key_that_stays_is_not_passed_over(home: Settings) -> None:
+    with wiring.open_workspace(home) as w:
+        _, key = register(w)
+        plan = plan_retirement(home, "people", erase=True)
+        (home.keys / f"{key}.key").unlink()
+        (home.keys / f"{key}.key").mkdir()
+        with pytest.raises(CouldNotCheck, match="could not be written"):
+            retire(w, plan, reason="asked for", recorded=lambda _: None)
+        (home.keys / f"{key}.key").rmdir()
+        assert retire(w, plan, reason="asked for", recorded=lambda _: None) == 0
+
+
 def test_without_the_record_nothing_is_destroyed(home: Settings) -> None:
     with wiring.open_workspace(home) as w:
         digest, key = register(w)
