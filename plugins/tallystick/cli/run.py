@@ -105,7 +105,8 @@ def _guarded(arguments: argparse.Namespace, settings: Settings, screen: Screen) 
     except Exception as error:
         kept = _keep_traceback(settings, error)
         message = f"tally failed inside: {type(error).__name__}, which is a fault of the program"
-        return _told(screen, message, f"Where it happened is written in {kept}", "Internal", INTERNAL)
+        where = f"is written in {kept}" if kept else "could not be written anywhere"
+        return _told(screen, message, f"Where it happened {where}", "Internal", INTERNAL)
 
 
 def _told(screen: Screen, message: str, hint: str, kind: str, code: int) -> int:
@@ -115,8 +116,9 @@ def _told(screen: Screen, message: str, hint: str, kind: str, code: int) -> int:
     return code
 
 
-def _keep_traceback(settings: Settings, error: BaseException) -> Path:
-    """Write where it happened, without any message: a message may hold what must not be kept."""
+def _keep_traceback(settings: Settings, error: BaseException) -> Path | None:
+    """Write where it happened, without any message: a message may hold what must not be kept. None where no
+    file could be written."""
     parts = []
     current: BaseException | None = error
     while current is not None:
@@ -128,12 +130,12 @@ def _keep_traceback(settings: Settings, error: BaseException) -> Path:
             continue
         try:
             descriptor = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write("\n".join(parts))
         except OSError:
             continue  # the next place
-        with os.fdopen(descriptor, "w") as file:
-            file.write("\n".join(parts))
         return directory / name
-    return Path(os.devnull)
+    return None
 
 
 class _Parser(argparse.ArgumentParser):

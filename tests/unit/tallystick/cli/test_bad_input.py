@@ -9,6 +9,7 @@ import resource
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -242,6 +243,17 @@ def test_a_fault_of_ours_is_one_line_and_keeps_no_value(
     assert "in fail" in kept.read_text()
     assert "canary-4711" not in kept.read_text()
     assert kept.stat().st_mode & 0o077 == 0
+
+
+def test_a_fault_of_ours_that_cannot_be_written_down_names_no_file(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("tallystick.cli.records.open_records", fail)
+    monkeypatch.setattr(tempfile, "tempdir", str(directory / "nowhere"))
+    check(capsys, ["log"], 4, "Where it happened could not be written anywhere", silent="/dev/null")
 
 
 def test_an_interrupted_command_says_nothing(
