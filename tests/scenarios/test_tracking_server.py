@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sqlite3
@@ -287,4 +288,66 @@ def test_a_runs_own_place_that_is_none_of_ours_is_named(audited, tmp_path):
         forgery.execute(audited.mlflow, update, before, run)
     assert [each.status for each in found.values()] == ["CHANGED", "CHANGED", "cannot check"]
     assert "field artifact_uri: in MLflow, and not recorded" in next(iter(found.values())).detail
+    assert verify_home(audited.settings).verified
+
+
+@pytest.mark.parametrize(
+    ("statement", "undo", "named"),
+    [
+        ("UPDATE metrics SET step = 7", "UPDATE metrics SET step = 0", "metric mae (step)"),
+        ("UPDATE latest_metrics SET step = 7", "UPDATE latest_metrics SET step = 0", "metric mae (step)"),
+        (
+            "INSERT INTO inputs SELECT 'another', 'RUN_INPUT', destination_id, 'MODEL_INPUT', 'm-another', 0"
+            " FROM inputs WHERE source_type = 'DATASET'",
+            "DELETE FROM inputs WHERE input_uuid = 'another'",
+            "field model input 1",
+        ),
+        (
+            "UPDATE inputs SET step = 7 WHERE source_type = 'RUN_OUTPUT'",
+            "UPDATE inputs SET step = 0",
+            ".step: in MLflow",
+        ),
+        (
+            "UPDATE logged_models SET model_type = 'approved'",
+            "UPDATE logged_models SET model_type = NULL",
+            "field model.type",
+        ),
+        (
+            "UPDATE logged_models SET status_message = 'approved'",
+            "UPDATE logged_models SET status_message = NULL",
+            "field model.status_message",
+        ),
+    ],
+)
+def test_what_mlflow_was_never_told_of_a_run_is_named(audited, statement, undo, named):
+    found = wrong_while(audited, statement, undo)
+    assert set(found) == {audited.run}
+    assert found[audited.run].status == "CHANGED"
+    assert named in found[audited.run].detail
+    assert "in MLflow, and not recorded" in found[audited.run].detail
+
+
+def test_what_is_no_plain_file_among_artifacts_is_named(audited):
+    (model,) = audited.settings.mlflow_artifacts.rglob("MLmodel")
+    own = model.parents[3] / audited.run.removeprefix("run/") / "artifacts"
+    own.mkdir(parents=True, exist_ok=True)
+    kept, pipe, links = model.with_name("kept"), model.with_name("pipe"), [model.with_name("l"), own / "l"]
+    os.mkfifo(pipe)
+    for link in links:
+        link.symlink_to(audited.settings.objects, target_is_directory=True)
+    model.rename(kept)
+    model.mkdir()
+    try:
+        found = wrong(verify_home(audited.settings))
+    finally:
+        for each in (pipe, *links):
+            each.unlink()
+        model.rmdir()
+        kept.rename(model)
+    assert {each.status for each in found.values()} == {"CHANGED"}
+    assert set(found) == {audited.run, audited.model}
+    detail = found[audited.run].detail
+    for name in ("pipe", "l", "run/l"):
+        assert f"artifact {name}: in MLflow, and not recorded" in detail
+    assert "artifact MLmodel: recorded, and gone" in detail
     assert verify_home(audited.settings).verified

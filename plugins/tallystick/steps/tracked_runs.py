@@ -161,9 +161,12 @@ def _unless_gone(read: Callable[[], Any]) -> Any:
 
 def _models(client: MlflowClient, run: Any) -> list[Any]:
     """The models that a run logged, without those that were deleted."""
-    outputs = run.outputs.model_outputs if run.outputs else []
-    found = [_unless_gone(lambda id=each.model_id: client.get_logged_model(id)) for each in outputs]  # type: ignore[misc]
+    found = [_unless_gone(lambda id=each.model_id: client.get_logged_model(id)) for each in _outputs(run)]  # type: ignore[misc]
     return [model for model in found if model is not None]
+
+
+def _outputs(run: Any) -> list[Any]:
+    return list(run.outputs.model_outputs) if run.outputs else []
 
 
 def _fields(run: Any, models: list[Any]) -> dict[str, str]:
@@ -184,20 +187,28 @@ def _fields(run: Any, models: list[Any]) -> dict[str, str]:
         found |= {f"{name}.name": str(model.name), f"{name}.status": str(model.status), f"{name}.run": own}
         found |= {f"{name}.param {key}": str(text) for key, text in model.params.items()}
         found |= {f"{name}.metric {each.key}": repr(each.value) for each in model.metrics or []}
+        more = {"type": model.model_type, "status_message": model.status_message}
+        found |= {f"{name}.{part}": str(text) for part, text in more.items() if text}
+    for number, each in enumerate(run.inputs.model_inputs if run.inputs else [], 1):
+        found[f"model input {number}"] = str(each.model_id)
+    found |= {f"{each.model_id}.step": str(each.step) for each in _outputs(run) if each.step}
     return found
 
 
 def _metrics(client: MlflowClient, run: Any) -> dict[str, float]:
-    """The last value of each metric; and, as one more metric, what its history has beside that value.
+    """The last value of each metric; and, as one more metric, what its history has beside that value, and a
+    step that is not 0.
 
     MLflow keeps both, in different tables, and shows the history as the metric's curve.
     """
     found = dict(run.data.metrics)
-    for name, value in run.data.metrics.items():
-        history = [each.value for each in client.get_metric_history(run.info.run_id, name)]
-        if history != [value]:
-            other = [each for each in history if each != value]
-            found[f"{name} (history)"] = other[0] if other else float("nan")
+    for last in run.data.to_proto().metrics:
+        history = client.get_metric_history(run.info.run_id, last.key)
+        if [each.value for each in history] != [last.value]:
+            other = [each.value for each in history if each.value != last.value]
+            found[f"{last.key} (history)"] = other[0] if other else float("nan")
+        if steps := [each.step for each in (last, *history) if each.step]:
+            found[f"{last.key} (step)"] = float(steps[0])
     return found
 
 
@@ -242,9 +253,7 @@ def _files(settings: Settings, model: Any) -> tuple[dict[str, str], str]:
         here, elsewhere = _in_home(settings, place, "models", model.model_id, "artifacts")
         if here is None:
             return {}, elsewhere
-        return {
-            path.relative_to(here).as_posix(): file_digest(path) for path in _walk(settings, here)
-        }, elsewhere
+        return {path.relative_to(here).as_posix(): _digest(path) for path in _walk(settings, here)}, elsewhere
     with tempfile.TemporaryDirectory() as folder:
         root = Path(download_artifacts(artifact_uri=place, dst_path=str(private_directory(Path(folder)))))
         paths = [path for path in sorted(root.rglob("*")) if path.is_file()]
@@ -269,9 +278,15 @@ def _in_home(settings: Settings, place: str, *end: str) -> tuple[Path | None, st
 
 
 def _walk(settings: Settings, folder: Path) -> list[Path]:
-    """The files below ``folder``. Raises `CouldNotCheck` for a link that leads out of the home."""
+    """What lies below ``folder`` and is no directory itself; a link to one, which MLflow follows, is none.
+    Raises `CouldNotCheck` for a link that leads out of the home."""
     paths = sorted(folder.rglob("*"))
     home = settings.home.resolve()
     if any(not path.resolve().is_relative_to(home) for path in paths):
         raise CouldNotCheck("a link among a run's artifacts leads out of this home")
-    return [path for path in paths if path.is_file()]
+    return [path for path in paths if path.is_symlink() or not path.is_dir()]
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file; words for a pipe, a link to a directory, and what else `track` never writes."""
+    return file_digest(path) if path.is_file() else "no plain file"
