@@ -98,7 +98,7 @@ def test_a_bad_value_names_its_variable(env: dict[str, str], variable: str, valu
         ("postgresql://db.example/runs?user=mlflow&password=s3cret", "postgresql://db.example/runs"),
         ("https://s3cret@mlflow.example/", "https://mlflow.example/"),
         ("https://mlflow.example:8443/track", "https://mlflow.example:8443/track"),
-        ("sqlite:////home/a@b/mlflow.db", "sqlite:////home/a@b/mlflow.db"),
+        ("sqlite:////srv/a@b/mlflow.db", "sqlite:////srv/a@b/mlflow.db"),
     ],
 )
 def test_what_is_shown_of_mlflows_address_lets_nobody_in(
