@@ -96,7 +96,7 @@ def revoke(settings: Settings, msp_id: str, user: str) -> int | None:
 def require_signer(settings: Settings) -> None:
     """That what ``settings.user`` of ``settings.msp_id`` signs counts on the ledger now.
 
-    Raises `Refused` with the host's code where it does not, and as `load_user` does where the key is not here.
+    Raises `Refused` with the host's code where it does not; where the key is not here, as `load_user`.
     """
     user, msp_id = settings.user, settings.msp_id
     identity = load_user(settings.msp, msp_id, user)
