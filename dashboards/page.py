@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from urllib.parse import quote
 
-from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded, TallystickError
+from tallystick.errors import InvalidInput, NoLedger, NotAsRecorded, TallystickError
 from tallystick.reports.words import typed
 
 STYLE = """<style>
@@ -110,7 +110,7 @@ def failure(error: TallystickError) -> str:
         back = '<a href="?" target="_self">To the first page</a>'
         why = [text(error.message), text(typed(error.hint)), back]
         return card("What was asked for?", "open", "This cannot be shown", why)
-    missing = isinstance(error, CouldNotCheck) and "no ledger" in error.message
+    missing = isinstance(error, NoLedger)
     answer = "There is no ledger here yet" if missing else "It cannot be read now"
     advice = f"Make one with {command('tally demo')}, or with {command('tally init')} for your own."
     return card(

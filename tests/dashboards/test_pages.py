@@ -16,6 +16,7 @@ from dashboards import page
 from dashboards.lineage import lineage_picture
 from tallystick import wiring
 from tallystick.clients.provenance import Request
+from tallystick.errors import CouldNotCheck
 from tallystick.proof.checkpoint import parse_checkpoint
 from tallystick.proof.note import parse_note
 from tallystick.reports.queries import Edge
@@ -67,6 +68,12 @@ def test_a_home_without_a_ledger_says_what_to_do(tmp_path: Path, monkeypatch: py
     out = shown()
     assert "There is no ledger here yet" in out
     assert "tally demo<" in out
+
+
+def test_a_ledger_that_is_there_is_not_called_missing_for_its_name() -> None:
+    out = page.failure(CouldNotCheck("the ledger file /home/no ledger/ledger.db cannot be used now"))
+    assert "It cannot be read now" in out
+    assert "tally demo" not in out
 
 
 def test_no_page_needs_the_key_of_the_log(home: Settings) -> None:

@@ -143,7 +143,7 @@ def _status_unread(settings: Settings, screen: Screen, error: CouldNotCheck) -> 
         ]
     )
     screen.error(f"The rest cannot be read now: {error.message}", error.hint)
-    told = {"kind": type(error).__name__, "message": error.message, "hint": typed(error.hint)}
+    told = {"kind": error.kind, "message": error.message, "hint": typed(error.hint)}
     screen.result(
         {
             "home": str(settings.home),

@@ -77,7 +77,7 @@ def _told_or_done(given: Sequence[str]) -> int:
         raise
     except TallystickError as error:
         screen = Screen.standard(as_json=as_json)
-        return _told(screen, error.message, error.hint, type(error).__name__, error.exit_code)
+        return _told(screen, error.message, error.hint, error.kind, error.exit_code)
 
 
 def _check_text(arguments: argparse.Namespace) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from tallystick.errors import CouldNotCheck, NotAsRecorded
+from tallystick.errors import CouldNotCheck, NoLedger, NotAsRecorded
 from tallystick.files import check_database
 
 DERIVED: Final = ("state", "transactions", "hashes", "head")
@@ -128,7 +128,7 @@ def create(path: Path) -> None:
 def _connect(path: Path, *, check: bool = True) -> _Connection:
     with _opening(path):
         if not path.exists():
-            raise CouldNotCheck(f"there is no ledger at {path}", hint="Make one with: tally init")
+            raise NoLedger(f"there is no ledger at {path}", hint="Make one with: tally init")
         check_database(path)
         address, read_only = path.absolute().as_uri(), not os.access(path.parent, os.W_OK)
         if read_only:

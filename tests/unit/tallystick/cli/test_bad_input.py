@@ -16,43 +16,18 @@ from pathlib import Path
 
 import pytest
 
+from tallystick import errors
 from tallystick.cli import main, run
 from tallystick.reports.words import typed
 from tallystick.settings import Settings
-
-POLICY = """\
-name: people
-title: People
-source: made up
-licence: CC0-1.0
-purpose: a test
-retention:
-  days: 30
-  reason: a test
-task:
-  kind: regression
-  target: cost
-model:
-  algorithm: linear
-  seed: 1
-split:
-  kind: random
-  test_fraction: 0.2
-privacy:
-  regime: none
-  reason: made up
-columns:
-  - {name: age, type: int, min: 0, max: 120}
-  - {name: cost, type: float, min: 0, max: 1000}
-"""
 
 
 @pytest.fixture(autouse=True)
 def files(directory: Path) -> None:
     (directory / "good.csv").write_text("age,cost\n40,10.5\n41,11.0\n")
-    (directory / "good.yaml").write_text(POLICY)
-    (directory / "typo.yaml").write_text(POLICY.replace("algorithm", "algoritm"))
-    (directory / "column.yaml").write_text(POLICY.replace("name: age", "name: agee"))
+    (directory / "good.yaml").write_text(PEOPLE)
+    (directory / "typo.yaml").write_text(PEOPLE.replace("algorithm", "algoritm"))
+    (directory / "column.yaml").write_text(PEOPLE.replace("name: age", "name: agee"))
     (directory / "empty.csv").write_text("")
 
 
@@ -213,6 +188,16 @@ def test_an_error_is_json_too(directory: Path, capsys: pytest.CaptureFixture[str
     assert error["hint"] == typed("Make one with: tally init")
 
 
+def test_the_json_calls_every_error_as_its_page_does() -> None:
+    page = (Path(__file__).parents[4] / "docs/formats/cli-json.md").read_text()
+    for error in (errors.Missing, errors.Unreachable, errors.OutcomeUnknown, errors.NoLedger):
+        assert (error.kind, error.exit_code) == ("CouldNotCheck", 3)
+    for error in (errors.TallystickError, errors.Refused, errors.NotAsRecorded, errors.InvalidInput):
+        assert error.kind == error.__name__
+        assert f"`{error.kind}`" in page
+    assert errors.PolicyError.kind == "PolicyError"
+
+
 @pytest.mark.parametrize("argv", [["log", "--limit", "many"], ["show"], ["nosuch"]])
 def test_a_wrong_command_line_is_json_too(
     argv: list[str], directory: Path, capsys: pytest.CaptureFixture[str]
@@ -338,7 +323,7 @@ def test_a_line_without_end_is_refused_with_the_limit(
 def test_a_policy_under_a_regime_may_identify_nobody(
     directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    named = POLICY.replace("source: made up", "source: ask canary@example.org")
+    named = PEOPLE.replace("source: made up", "source: ask canary@example.org")
     under = named.replace("regime: none", "regime: hipaa-safe-harbor")
     (directory / "under.yaml").write_text(under)
     (directory / "none.yaml").write_text(named)
