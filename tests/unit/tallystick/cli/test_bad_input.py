@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import socket
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.policies import PEOPLE
 
 from tallystick import errors
 from tallystick.cli import main, run
@@ -345,21 +345,6 @@ def test_a_next_command_quotes_the_files_it_names(
     (directory / "my data.csv").write_text("age,cost\n40,10.5\n41,11.0\n")
     assert main(["policy", "new", "--data", "my data.csv"]) == 0
     assert "run --data 'my data.csv' --policy 'my data.yaml'" in capsys.readouterr().out
-
-
-def test_a_policy_that_there_is_no_room_for_is_not_left_by_half(
-    directory: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    argv = ["policy", "new", "--data", "good.csv", "--out", "new.yaml"]
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
-    try:
-        assert main(argv) == 3
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert not (directory / "new.yaml").exists()
-    capsys.readouterr()
-    check(capsys, argv, 0)
 
 
 @pytest.mark.parametrize(
