@@ -11,7 +11,7 @@ from html import escape
 from urllib.parse import quote
 
 from tallystick.errors import InvalidInput, NoLedger, NotAsRecorded, TallystickError
-from tallystick.reports.words import typed
+from tallystick.reports.words import safe, typed
 
 STYLE = """<style>
 .block-container { padding: 1.1rem 2rem 1rem; max-width: 1280px; }
@@ -48,11 +48,7 @@ header[data-testid="stHeader"], [data-testid="stToolbar"], footer { display: non
 
 def text(value: object) -> str:
     """``value`` as text that is shown as it is, control characters spelled out."""
-    shown = "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in str(value)
-    )
-    return escape(shown, quote=True)
+    return escape(safe(str(value)), quote=True)
 
 
 def link(record_id: str, shown: str) -> str:

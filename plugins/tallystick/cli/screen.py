@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from tallystick.cli import streams
-from tallystick.reports.words import typed
+from tallystick.reports.words import safe, typed
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -168,12 +168,3 @@ def _bar(stream: TextIO, doing: str, total: int | None) -> Iterator[Advance]:
     with Progress(*columns, console=Console(file=stream), transient=True) as bar:
         task = bar.add_task(doing, total=total)
         yield lambda count: bar.advance(task, count)
-
-
-def safe(text: str) -> str:
-    """``text`` with everything but printable characters and colours of ours spelled out."""
-    return "".join(character if character.isprintable() else _spelled(character) for character in text)
-
-
-def _spelled(character: str) -> str:
-    return character.encode("unicode_escape").decode()

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tallystick.errors import InvalidInput
-from tallystick.fingerprint.columns import FALSE, TRUE, ZONED
+from tallystick.fingerprint.columns import FALSE, TRUE, ZONED, is_text
 from tallystick.fingerprint.csv_source import Dialect, csv_rows_guess, open_csv
 from tallystick.fingerprint.data_file import file_kind
 from tallystick.fingerprint.sources import Source, open_parquet, stream
@@ -122,7 +122,7 @@ def _typed(array: pa.Array, kind: str) -> pa.Array:
         array = array.cast(array.type.value_type)
     if array.type == TYPES[kind]:
         return array
-    if not _is_text(array.type):
+    if not is_text(array.type):
         return _cast(array, TYPES[kind]) if _kindred(array.type, kind) else pa.nulls(len(array), TYPES[kind])
     if kind == "string":
         return array.cast(pa.string())
@@ -158,10 +158,6 @@ def _cast(array: pa.Array, wanted: pa.DataType) -> pa.Array:
             return pa.nulls(1, wanted)
         middle = len(array) // 2
         return pa.concat_arrays([_cast(array[:middle], wanted), _cast(array[middle:], wanted)])
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _kindred(kind: pa.DataType, wanted: str) -> bool:

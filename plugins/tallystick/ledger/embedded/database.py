@@ -7,7 +7,6 @@ Only `blocks` is the ledger. `state`, `transactions`, `hashes` and `head` are de
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 import threading
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tallystick.errors import CouldNotCheck, NoLedger, NotAsRecorded
-from tallystick.files import check_database
+from tallystick.files import alone, check_database
 
 DERIVED: Final = ("state", "transactions", "hashes", "head")
 SCHEMA: Final = """
@@ -63,7 +62,8 @@ class Database:
 
         What SQLite raises meanwhile is translated, also of the caller's statements; anything else is not.
         """
-        with self._alone(), translated(self.path):
+        # SQLite's own busy handler sleeps and retries; the kernel's lock wakes the next writer at once.
+        with alone(self._lock_path), translated(self.path):
             if self._writer is None:
                 self._writer = self._connect()
             self._writer.execute("BEGIN IMMEDIATE")
@@ -103,18 +103,6 @@ class Database:
         connection = _connect(self.path)
         self._open.add(connection)
         return connection
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        # SQLite's own busy handler sleeps and retries; the kernel's lock wakes the next writer at once.
-        with _opening(self._lock_path):
-            descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            with _opening(self._lock_path):
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
 
 
 def create(path: Path) -> None:

@@ -14,7 +14,7 @@ from chaincode.errors import Refusal
 from tallystick.files import alone, cannot_write, write_all
 from tallystick.ledger.embedded.proposals import SignedProposal
 from tallystick.proof.errors import ProofError
-from tallystick.proof.membership import Membership, NotInForce
+from tallystick.proof.membership import Membership, refusal_code
 
 #: What to do about each code of the host's own. docs/cli.md lists them; contracts' codes are not here.
 HINTS: Final[Mapping[str, str]] = {
@@ -37,8 +37,7 @@ HINTS: Final[Mapping[str, str]] = {
 
 def refusal_of(error: ProofError) -> Refusal:
     """The refusal of a signer who was not proven to be a member at that time."""
-    code = error.code if isinstance(error, NotInForce) else "NOT_A_MEMBER"
-    return Refusal(code, reason=str(error))
+    return Refusal(refusal_code(error), reason=str(error))
 
 
 def certified_as(membership: Membership, identity: bytes) -> tuple[str, str]:
