@@ -122,6 +122,33 @@ def test_a_changed_subject_turns_the_first_answer_red_and_is_named(home: Setting
     assert "metric &lt;mae&gt;" in out
 
 
+def test_the_alarm_of_what_is_not_as_recorded_is_a_link(home: Settings) -> None:
+    keep(home, "CHANGED", "MISSING")
+    out = shown()
+    alarm = out[out.index("Is anything wrong now?") :].partition("</div>")[0]
+    assert "1 alarm" in alarm
+    assert f'href="?record=run%2F{RUN_ID}"' in alarm
+    assert "and 1 other: not as recorded" in alarm
+
+
+@pytest.mark.parametrize("status", ["CHANGED", "cannot check"])
+def test_that_nobody_else_witnessed_is_said_of_a_bad_record_too(home: Settings, status: str) -> None:
+    keep(home, status)
+    out = shown()
+    assert "NOT witnessed</b>: held against nobody else's checkpoint" in out
+    assert "consistent" not in out
+
+
+def test_attestations_push_nothing_that_happened_off_the_first_page(home: Settings) -> None:
+    with wiring.open_workspace(home) as w:
+        for number in range(12):
+            w.provenance.attest(Request(f"attest{number}"), stream="dataset:people")
+    out = shown()
+    recent = out[out.index("Recent records") :].partition("</table>")[0]
+    assert ">attestation<" not in recent
+    assert ">dataset<" in recent
+
+
 def test_what_could_not_be_checked_is_not_called_verified(home: Settings) -> None:
     keep(home, "cannot check")
     out = shown()

@@ -79,11 +79,13 @@ class Index:
         self,
         *,
         kind: str | None = None,
+        without: str | None = None,
         stream: str | None = None,
         before: int | None = None,
         limit: int = 20,
     ) -> list[Record]:
-        """Records, newest first; ``before`` is the leaf of the last one on the page before."""
+        """Records, newest first, of one kind or ``without`` one; ``before`` is the leaf of the last one on the
+        page before."""
         tables, conditions, values = "records", ["1"], list[Any]()
         if stream is not None:
             tables = "records JOIN streams ON streams.leaf = records.leaf"
@@ -92,6 +94,9 @@ class Index:
         if kind is not None:
             conditions.append("kind = ?")
             values.append(kind)
+        if without is not None:
+            conditions.append("kind != ?")
+            values.append(without)
         if before is not None:
             conditions.append("records.leaf < ?")
             values.append(before)
