@@ -54,8 +54,8 @@ class Endorsed:
 @dataclass(slots=True)
 class _Job:
     proposal: SignedProposal
-    #: The signer, as the rules of block ``judged_by`` judge it; None where they refuse.
-    member: Member | None = None
+    #: The signer, as the rules of block ``judged_by`` judge it, or why they refuse.
+    judged: Member | Refusal | None = None
     judged_by: int = -1
     endorsed: simulate.Simulation | None = None
     #: None until it is known.
@@ -63,10 +63,11 @@ class _Job:
 
     def judge(self, rules: Rules) -> Member:
         """The signer under ``rules``. Raises `Refusal` where they refuse."""
-        if self.member is None or self.judged_by != rules.block:
-            self.member = None
-            self.member, self.judged_by = _judge(self.proposal, rules), rules.block
-        return self.member
+        if self.judged is None or self.judged_by != rules.block:
+            self.judged, self.judged_by = _judge(self.proposal, rules), rules.block
+        if isinstance(self.judged, Refusal):
+            raise self.judged
+        return self.judged
 
     def receipt(self) -> Receipt:
         if isinstance(self.outcome, TallystickError):
@@ -293,13 +294,13 @@ class EmbeddedLedger(Reader):
         return self._log_key
 
 
-def _judge(proposal: SignedProposal, rules: Rules) -> Member:
+def _judge(proposal: SignedProposal, rules: Rules) -> Member | Refusal:
     if not proposal.is_what_was_signed():
-        raise Refusal("NOT_A_MEMBER", reason="the signed bytes say something else")
+        return Refusal("NOT_A_MEMBER", reason="the signed bytes say something else")
     try:
         return rules.membership.verify(proposal.creator, proposal.signature, proposal.data, proposal.time)
     except ProofError as error:
-        raise refusal_of(error) from error
+        return refusal_of(error)
 
 
 def _receipt_or_error(job: _Job) -> Receipt | TallystickError:
