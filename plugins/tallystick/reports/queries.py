@@ -84,8 +84,8 @@ class Index:
         before: int | None = None,
         limit: int = 20,
     ) -> list[Record]:
-        """Records, newest first, of one kind or ``without`` one; ``before`` is the leaf of the last one on the
-        page before."""
+        """Records, newest first, of one kind or ``without`` one; ``before`` is the leaf of the last one on
+        the page before."""
         tables, conditions, values = "records", ["1"], list[Any]()
         if stream is not None:
             tables = "records JOIN streams ON streams.leaf = records.leaf"
