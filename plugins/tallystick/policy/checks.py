@@ -20,6 +20,11 @@ _SEEDS: Final = frozenset({"seed", "random_state", "random_seed", "bagging_seed"
 _NOT_RE2: Final = re.compile(r"\(\?(?:[=!>(#]|<[=!]|P=)|(?<!\\)(?:\\\\)*\\[1-9]")
 
 
+# A header with the first is refused too. Texts are shown on terminals and pages, and may have lines.
+_NOT_IN_NAMES: Final = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_IN_TEXT: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
 class Problem(NamedTuple):
     """What is wrong, and where (keys and list indices)."""
 
@@ -29,6 +34,7 @@ class Problem(NamedTuple):
 
 def problems(policy: DatasetPolicy) -> Iterator[Problem]:
     """Everything in ``policy`` that its own columns, task, split or privacy regime contradict."""
+    yield from _control_characters(policy)
     seen: set[str] = set()
     for index, column in enumerate(policy.columns):
         if column.name in seen:
@@ -44,6 +50,22 @@ def problems(policy: DatasetPolicy) -> Iterator[Problem]:
     yield from _privacy(policy)
     for index, rule in enumerate(policy.rules):
         yield from _rule(policy, rule, ("rules", index))
+
+
+def _control_characters(policy: DatasetPolicy) -> Iterator[Problem]:
+    texts: list[tuple[Place, str | None]] = [
+        (("title",), policy.title),
+        (("source",), policy.source),
+        (("licence",), policy.licence),
+        (("purpose",), policy.purpose),
+        (("retention", "reason"), policy.retention.reason),
+        (("privacy", "reason"), policy.privacy.reason),
+    ]
+    bad: list[Place] = [place for place, text in texts if _NOT_IN_TEXT.search(text or "")]
+    names = enumerate(column.name for column in policy.columns)
+    bad += [("columns", index, "name") for index, name in names if _NOT_IN_NAMES.search(name)]
+    for place in bad:
+        yield Problem(place, f'"{place[-1]}" has a control character')
 
 
 def _references(policy: DatasetPolicy, names: set[str]) -> Iterator[Problem]:

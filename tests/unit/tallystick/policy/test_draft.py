@@ -168,3 +168,19 @@ def test_a_line_without_end_is_refused_before_memory_grows(tmp_path: Path) -> No
         with pytest.raises(InvalidInput, match=r"longer than 8 MiB|binary data"):
             new_policy(path)
         assert pyarrow.default_memory_pool().max_memory() - start < 100 << 20
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ([f"c{number}" for number in range(2001)], "2,001 columns"),
+        (["a", "b" * 129], "the name of column 2 is longer than 128 characters"),
+    ],
+)
+def test_names_that_no_policy_can_hold_are_refused_before_the_rows_are_read(
+    tmp_path: Path, names: list[str], says: str
+) -> None:
+    (tmp_path / "wide.csv").write_text(",".join(names) + "\nno row\n")
+    with pytest.raises(InvalidInput, match=says) as caught:
+        new_policy(tmp_path / "wide.csv")
+    assert "bbb" not in str(caught.value)
