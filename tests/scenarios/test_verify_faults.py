@@ -16,6 +16,7 @@ from support.home import settings_of
 from support.reading import count_digested
 
 from tallystick.evidence.report import Report
+from tallystick.evidence.training import HANDED_OUT
 from tallystick.home.verification import verify_home
 from tallystick.settings import Settings
 from tallystick.store import Store
@@ -87,7 +88,7 @@ def test_a_copied_home_is_judged_by_its_own_files(audited: Audited, tmp_path: Pa
     assert kinds_not_checked(beside) == {"run", "model"}
     detail = wrong(beside)[audited.run].detail
     assert str(model_file(audited.settings).parent) in detail
-    assert "not where this home keeps them" in detail
+    assert f"{HANDED_OUT} {model_file(audited.settings).parent}, which is not where this home keeps" in detail
     with instead(model_file(settings), b"another model"):
         report = look(settings)
     assert {subject.status for subject in wrong(report).values()} == {"CHANGED"}

@@ -14,6 +14,8 @@ from tallystick.evidence.runs import FoundRun, RunReader
 #: What the intent declared before training started and the sealed record must repeat.
 _DECLARED: Final = ("dataset", "code", "algorithm", "seed")
 _SHOWN: Final = 40
+#: What a finding says of artifacts that MLflow has elsewhere, as it has those of a copied home.
+HANDED_OUT: Final = "MLflow hands them out from"
 #: Under this a tracked run has what a metric's history holds beside its last value.
 _HISTORY: Final = " (history)"
 
@@ -120,7 +122,7 @@ def _judge_artifacts(findings: Findings, recorded: Mapping[str, str] | None, fou
             findings.add(CHANGED, difference)
     if found.elsewhere:
         where = f"{found.elsewhere}, which is not where this home keeps them: nothing was checked there"
-        findings.add(UNCHECKED, f"artifacts: MLflow hands them out from {where}")
+        findings.add(UNCHECKED, f"artifacts: {HANDED_OUT} {where}")
 
 
 def _judge_registry(findings: Findings, objects: Objects, body: Mapping[str, Any], found: FoundRun) -> None:
