@@ -71,7 +71,7 @@ def test_a_home_without_a_ledger_says_what_to_do(tmp_path: Path, monkeypatch: py
 
 
 def test_a_ledger_that_is_there_is_not_called_missing_for_its_name() -> None:
-    out = page.failure(CouldNotCheck("the ledger file /home/no ledger/ledger.db cannot be used now"))
+    out = page.failure(CouldNotCheck("the ledger file no ledger/ledger.db cannot be used now"))
     assert "It cannot be read now" in out
     assert "tally demo" not in out
 
