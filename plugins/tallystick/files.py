@@ -114,13 +114,14 @@ def read_small(path: Path, most: int = _SMALL) -> bytes:
     return data
 
 
-def open_regular(path: Path) -> BufferedReader:
-    """A regular file, opened for reading; links are followed.
+def open_regular(path: Path, *, follow: bool = True) -> BufferedReader:
+    """A regular file, opened for reading; without ``follow`` its last name must be no link.
 
-    Raises OSError, at once, for a pipe, a device, a directory and what cannot be opened.
+    Raises OSError, at once: ELOOP for such a link, EINVAL for a pipe, a device and a directory.
     """
     # Non-blocking, because opening a pipe would wait for a writer before it could be refused.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    descriptor = os.open(path, flags | (0 if follow else os.O_NOFOLLOW))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", str(path))

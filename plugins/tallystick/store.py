@@ -18,7 +18,6 @@ import hashlib
 import os
 import re
 import secrets
-import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from tallystick.errors import CouldNotCheck, InvalidInput, Missing, NotAsRecorde
 from tallystick.files import (
     alone,
     cannot_write,
+    open_regular,
     private_directory,
     publish,
     remove,
@@ -96,7 +96,7 @@ class Store:
         ``may_refer`` it is never only referred to: for a file that will not stay. Raises `InvalidInput`
         for what is not a readable file and `CouldNotCheck` when the store cannot be written.
         """
-        with _open_regular(path) as source:
+        with _open_source(path) as source:
             size = os.fstat(source.fileno()).st_size
             with self._receive() as incoming:
                 if _clone(source.fileno(), incoming.fileno):
@@ -190,7 +190,7 @@ class Store:
         if not self.is_referenced(digest):
             return place
         try:
-            with _open_no_follow(_reference(place)) as file:
+            with open_regular(_reference(place), follow=False) as file:
                 fields = canonical.decode(file.read(_MAX_REFERENCE))
             return Path(fields["path"])
         except OSError as error:
@@ -242,7 +242,7 @@ class Store:
     def _unchecked(self, digest: str) -> BinaryIO:
         location = self.location(digest)
         try:
-            return _open_no_follow(location)
+            return open_regular(location, follow=False)
         except FileNotFoundError:
             where = f" (kept at {location})" if self.is_referenced(digest) else ""
             raise Missing(f"object {digest[:12]} is missing{where}") from None
@@ -349,18 +349,9 @@ def _reference(place: Path) -> Path:
     return place.with_name(place.name + ".ref")
 
 
-def _open_no_follow(path: Path) -> BinaryIO:
-    """``path`` opened for reading. Raises OSError: ELOOP for a link, EINVAL for what is no plain file."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-    return os.fdopen(descriptor, "rb")
-
-
-def _open_regular(path: Path) -> BinaryIO:
+def _open_source(path: Path) -> BinaryIO:
     try:
-        return _open_no_follow(path.resolve(strict=True))
+        return open_regular(path.resolve(strict=True), follow=False)
     except FileNotFoundError:
         raise InvalidInput(f"{path} is missing") from None
     except (OSError, RuntimeError) as error:
