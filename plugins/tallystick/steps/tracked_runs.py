@@ -47,7 +47,6 @@ class TrackedRun:
     """
 
     run_id: str
-    experiment: str
     fields: dict[str, str]
     params: dict[str, str]
     metrics: dict[str, float]
@@ -84,7 +83,6 @@ def find_run(settings: Settings, run_id: str) -> TrackedRun | None:
         places = {f"models:/{model.model_id}": model.artifact_location for model in models}
         return TrackedRun(
             run_id,
-            client.get_experiment(run.info.experiment_id).name,
             fields,
             dict(run.data.params),
             _metrics(client, run),
