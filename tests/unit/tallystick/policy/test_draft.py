@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 
-import pyarrow
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -159,25 +160,33 @@ def test_a_file_without_rows_or_form_is_refused(tmp_path: Path, content: str) ->
         new_policy(tmp_path / "d.csv")
 
 
-@pytest.fixture
-def pool() -> Iterator[pyarrow.MemoryPool]:
-    """What Arrow takes while a test runs; the default pool remembers the most that the process ever took."""
-    before = pyarrow.default_memory_pool()
-    pool = pyarrow.proxy_memory_pool(before)
-    pyarrow.set_memory_pool(pool)
-    yield pool
-    pyarrow.set_memory_pool(before)
+#: A process of its own: Arrow remembers the most that a process ever took.
+_PEAK = """
+import pathlib, sys, pyarrow
+from tallystick.errors import InvalidInput
+from tallystick.policy import new_policy
+for path in sys.argv[1:]:
+    try:
+        new_policy(pathlib.Path(path))
+    except InvalidInput as error:
+        print(error.message)
+print(pyarrow.default_memory_pool().max_memory())
+"""
 
 
-def test_a_line_without_end_is_refused_before_memory_grows(tmp_path: Path, pool: pyarrow.MemoryPool) -> None:
-    path = tmp_path / "long.csv"
-    for head in (b"", b"a,b\n1,2\n", b'a,b\n1,"'):
+def test_a_line_without_end_is_refused_before_memory_grows(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.csv" for number in range(3)]
+    for path, head in zip(paths, (b"", b"a,b\n1,2\n", b'a,b\n1,"'), strict=True):
         with path.open("wb") as file:
             file.write(head)
             file.truncate(3 << 30)  # of zeros, which take no room on the disk
-        with pytest.raises(InvalidInput, match=r"longer than 8 MiB|binary data"):
-            new_policy(path)
-    assert 1 << 20 < pool.max_memory() < 100 << 20
+    command = [sys.executable, "-c", _PEAK, *map(str, paths)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    told = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+    *refused, most = told.splitlines()
+    assert len(refused) == 3
+    assert all("longer than 8 MiB" in line or "binary data" in line for line in refused)
+    assert 1 << 20 < int(most) < 100 << 20
 
 
 @pytest.mark.parametrize(
