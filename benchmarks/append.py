@@ -16,8 +16,8 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import common
@@ -120,6 +120,24 @@ DATASETS: list[dict[str, object]] = []
 WRITERS: list[Writer] = []
 
 
+@dataclass
+class Measured:
+    """What the rounds took, by the load's name: seconds, this process's CPU seconds, blocks; the peers'
+    rates a second beside them; and how many records were found in the end, of how many bytes."""
+
+    walls: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    cpus: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    blocks: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    verifications: list[float] = field(default_factory=list)
+    commits: list[float] = field(default_factory=list)
+    found: int = 0
+    size: int = 0
+
+    def peers(self) -> tuple[float, float]:
+        """The median rates of P-256 verifications and of SQLite commits."""
+        return statistics.median(self.verifications), statistics.median(self.commits)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
@@ -129,7 +147,14 @@ def main() -> None:
         write_as_told(arguments.writer)
         return
     scale, rounds = (1, 1) if arguments.quick else (5, 5)
-    loads = [
+    ways = loads(scale)
+    measured = measure(ways, rounds)
+    rows = [row(load, measured) for load in ways]
+    section("Append", rows, packages=("cryptography",), notes=notes(measured, rounds))
+
+
+def loads(scale: int) -> list[Load]:
+    return [
         Load("single client", 100 * scale, single(100 * scale)),
         Load(
             f"{THREADS} threads in one process",
@@ -150,57 +175,69 @@ def main() -> None:
             for size in (500, 1000)
         ),
     ]
-    walls, cpus, blocks = defaultdict(list), defaultdict(list), defaultdict(list)
-    verifications, commits = [], []
+
+
+def measure(ways: Sequence[Load], rounds: int) -> Measured:
+    """Peers and loads in turn, ``rounds`` times; then all that was acknowledged is counted again."""
+    measured = Measured()
     with common.scratch("append") as folder:
         client = Client.create(folder)
         DATASETS.extend(client.register(f"d{number}") for number in range(THREADS))
         WRITERS.extend(Writer(folder, number) for number in range(PROCESSES))
-        acknowledged = 1 + THREADS  # the charter is a record too
         for number in range(rounds):
-            for place, load in enumerate(loads):
-                verifications.append(common.verification_rate())
-                commits.append(common.sqlite_rate(folder))
-                height, cpu, start = client.ledger.height, time.process_time(), time.perf_counter()
-                load.run(client, f"r{number}-{place}", folder)
-                walls[load.what].append(time.perf_counter() - start)
-                cpus[load.what].append(time.process_time() - cpu)
-                blocks[load.what].append(client.ledger.height - height)
-                acknowledged += load.records
+            for place, load in enumerate(ways):
+                measured.verifications.append(common.verification_rate())
+                measured.commits.append(common.sqlite_rate(folder))
+                run_once(load, client, f"r{number}-{place}", folder, measured)
         for writer in WRITERS:
             writer.close()
         client.ledger.close()
-        found, size = Client.open(folder).count()
+        measured.found, measured.size = Client.open(folder).count()
+    # The charter is a record too.
+    acknowledged = 1 + THREADS + rounds * sum(load.records for load in ways)
+    found = measured.found
     assert found == acknowledged, f"{acknowledged} records were acknowledged, {found} are there"
-    verification, commit = statistics.median(verifications), statistics.median(commits)
-    rows = []
-    for load in loads:
-        rate = load.records / statistics.median(walls[load.what])
-        apiece = statistics.median(cpus[load.what]) / load.records * 1e6
-        transactions = 1 if "transaction" in load.what else load.records
-        per_block = load.records / statistics.median(blocks[load.what]) if transactions > 1 else 1
-        rows.append(
-            {
-                "what": load.what,
-                "records/s": f"{rate:,.0f}",
-                "CPU a record": "" if "processes" in load.what else f"{apiece:,.0f} µs",
-                "transactions a block": f"{per_block:,.0f}",
-                "against P-256 verifications": f"{rate / verification:.2f}",
-                "against SQLite commits": f"{rate / commit:.2f}",
-                "goal": load.goal,
-                "reached": reached(load.met(rate, verification, commit)) if load.met else "",
-            }
-        )
-    section(
-        "Append",
-        rows,
-        packages=("cryptography",),
-        notes=f"One core verified {verification:,.0f} P-256 signatures a second, SQLite committed "
+    return measured
+
+
+def run_once(load: Load, client: Client, run_name: str, folder: Path, measured: Measured) -> None:
+    height, cpu, start = client.ledger.height, time.process_time(), time.perf_counter()
+    load.run(client, run_name, folder)
+    measured.walls[load.what].append(time.perf_counter() - start)
+    measured.cpus[load.what].append(time.process_time() - cpu)
+    measured.blocks[load.what].append(client.ledger.height - height)
+
+
+def row(load: Load, measured: Measured) -> dict[str, str]:
+    """The load's line of the table, each column by its name."""
+    verification, commit = measured.peers()
+    rate = load.records / statistics.median(measured.walls[load.what])
+    apiece = statistics.median(measured.cpus[load.what]) / load.records * 1e6
+    transactions = 1 if "transaction" in load.what else load.records
+    per_block = load.records / statistics.median(measured.blocks[load.what]) if transactions > 1 else 1
+    return {
+        "what": load.what,
+        "records/s": f"{rate:,.0f}",
+        "CPU a record": "" if "processes" in load.what else f"{apiece:,.0f} µs",
+        "transactions a block": f"{per_block:,.0f}",
+        "against P-256 verifications": f"{rate / verification:.2f}",
+        "against SQLite commits": f"{rate / commit:.2f}",
+        "goal": load.goal,
+        "reached": reached(load.met(rate, verification, commit)) if load.met else "",
+    }
+
+
+def notes(measured: Measured, rounds: int) -> str:
+    """What stands below the table: the peers' rates, and what was measured how."""
+    verification, commit = measured.peers()
+    return (
+        f"One core verified {verification:,.0f} P-256 signatures a second, SQLite committed "
         f"{commit:,.0f} single rows of 300 bytes (WAL, synchronous=FULL, same disk). Medians of {rounds} "
-        f"rounds in which peers and loads alternated. A record has {size} bytes on average; each transaction "
-        f"is signed, verified, run by its contract and answered when durable. All {found:,} acknowledged "
-        "records were found in the blocks after closing and opening the ledger. CPU is of the one process, "
-        "its clients' threads included. The machine's cores were shared with other work.",
+        f"rounds in which peers and loads alternated. A record has {measured.size} bytes on average; each "
+        "transaction is signed, verified, run by its contract and answered when durable. All "
+        f"{measured.found:,} acknowledged records were found in the blocks after closing and opening the "
+        "ledger. CPU is of the one process, its clients' threads included. The machine's cores were shared "
+        "with other work."
     )
 
 

@@ -77,7 +77,9 @@ class Client:
     def record_many(self, names: Sequence[str], dataset: dict[str, Any]) -> None:
         """One transaction for each of ``names``, submitted together."""
         calls = [Call("provenance", "record_use", use(name, dataset)) for name in names]
-        self.ledger.submit_many(self.identity, calls)
+        for outcome in self.ledger.submit_many(self.identity, calls):
+            if isinstance(outcome, Exception):
+                raise outcome
 
     def record_batch(self, names: Sequence[str], dataset: dict[str, Any]) -> None:
         """One transaction with a record for each of ``names``."""

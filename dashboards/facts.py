@@ -23,7 +23,10 @@ _TAIL: Final = 64 << 10
 
 @dataclass(frozen=True)
 class Facts:
-    """``verification`` is the last report, ``refusal`` the last line of the host's log, each if any."""
+    """``verification`` is the last report, ``refusal`` the last line of the host's log, each if any.
+
+    ``recent`` leaves attestations out: they count what others recorded, and several end every training.
+    """
 
     origin: str
     height: int
@@ -42,7 +45,7 @@ def read_facts(settings: Settings) -> Facts:
             origin=ledger.origin,
             height=ledger.height,
             records=index.count(),
-            recent=index.latest(limit=_RECENT),
+            recent=index.latest(limit=_RECENT, without="attestation"),
             pipelines=index.pipelines(_PIPELINES),
             datasets=index.subjects("dataset"),
             verification=last_verification(settings.home, ledger),

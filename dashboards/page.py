@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from urllib.parse import quote
 
-from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded, TallystickError
-from tallystick.reports.words import typed
+from tallystick.errors import InvalidInput, NoLedger, NotAsRecorded, TallystickError
+from tallystick.reports.words import safe, typed
 
 STYLE = """<style>
 .block-container { padding: 1.1rem 2rem 1rem; max-width: 1280px; }
@@ -48,11 +48,7 @@ header[data-testid="stHeader"], [data-testid="stToolbar"], footer { display: non
 
 def text(value: object) -> str:
     """``value`` as text that is shown as it is, control characters spelled out."""
-    shown = "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in str(value)
-    )
-    return escape(shown, quote=True)
+    return escape(safe(str(value)), quote=True)
 
 
 def link(record_id: str, shown: str) -> str:
@@ -110,7 +106,7 @@ def failure(error: TallystickError) -> str:
         back = '<a href="?" target="_self">To the first page</a>'
         why = [text(error.message), text(typed(error.hint)), back]
         return card("What was asked for?", "open", "This cannot be shown", why)
-    missing = isinstance(error, CouldNotCheck) and "no ledger" in error.message
+    missing = isinstance(error, NoLedger)
     answer = "There is no ledger here yet" if missing else "It cannot be read now"
     advice = f"Make one with {command('tally demo')}, or with {command('tally init')} for your own."
     return card(

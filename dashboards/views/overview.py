@@ -62,30 +62,44 @@ def _intact(facts: Facts) -> str:
             else []
         )
         verb = "is" if len(wrong) == 1 else "are"
-        return page.card(
-            question, "bad", f"No: {len(wrong):,} of {total} {verb} not as recorded", [*named, *more, upto]
-        )
+        answer = f"No: {len(wrong):,} of {total} {verb} not as recorded"
+        return page.card(question, "bad", answer, [*named, *more, upto, _witnessed(kept)])
     if not kept["verified"]:
         open_ = [each for each in kept["subjects"] if EXIT_CODES.get(each["status"], 3)]
         named = [_subject(each) for each in open_[:_MOST_NAMED]]
-        return page.card(question, "open", f"Not settled: {len(open_):,} of {total}", [*named, upto])
-    witnessed = (
-        "Witnessed: held against a head that somebody else keeps."
-        if kept["witnessed"]
-        else "<b class='open'>NOT witnessed</b>: consistent and signed, but held against"
-        f" nobody else's checkpoint. {page.command('tally checkpoint --out .')} writes one to give away."
-    )
+        answer = f"Not settled: {len(open_):,} of {total}"
+        return page.card(question, "open", answer, [*named, upto, _witnessed(kept)])
+    witnessed = _witnessed(kept)
+    if not kept["witnessed"]:
+        witnessed += f" {page.command('tally checkpoint --out .')} writes one to give away."
     if behind:
         answer = f"Verified up to block {kept['block']:,}; {not_verified(behind)}"
         return page.card(question, "open", answer, [page.text(kept["time"]), witnessed, note])
     return page.card(question, "good", f"Yes: {total} verified", [upto, witnessed, note])
 
 
+def _witnessed(kept: dict[str, Any]) -> str:
+    if kept["witnessed"]:
+        return "Witnessed: held against a head that somebody else keeps."
+    if kept["verified"]:
+        return (
+            "<b class='open'>NOT witnessed</b>: consistent and signed by the operator, but held against"
+            " nobody else's checkpoint."
+        )
+    return "<b class='open'>NOT witnessed</b>: held against nobody else's checkpoint."
+
+
+def _wrong_alarm(wrong: list[dict[str, str]]) -> str:
+    """The first subject that is not as recorded, a link where it has a page, and how many others."""
+    others = f" and {count(len(wrong) - 1, 'other')}" if wrong[1:] else ""
+    return f"{_subject(wrong[0])}{others}: not as recorded"
+
+
 def _alarms(facts: Facts) -> str:
     question, lines = "Is anything wrong now?", []
     if facts.verification is not None:
-        wrong = len(_not_as_recorded(facts.verification))
-        lines += [f"{count(wrong, 'subject')} not as recorded, see left"] if wrong else []
+        wrong = _not_as_recorded(facts.verification)
+        lines += [_wrong_alarm(wrong)] if wrong else []
     lines += [
         f"{page.link(record.id, record.body['dag'])} failed, {page.text(utc(record.time_ms))}"
         for record in facts.pipelines

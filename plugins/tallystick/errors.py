@@ -8,6 +8,7 @@ TallystickError              4  a fault of ours
 ├── InvalidInput             2  what the user gave cannot be used
 │   └── PolicyError          2  a policy file is wrong, at a line
 └── CouldNotCheck            3  neither yes nor no: something needed is missing or out of reach
+    ├── NoLedger             3  there is none at that place yet
     ├── Missing              3  what a record names is not where it was kept
     ├── OutcomeUnknown       3  a transaction may or may not be recorded: submit the same request again
     └── Unreachable          3  a server does not answer: asking it again is of no use now
@@ -21,9 +22,11 @@ from pathlib import Path
 
 
 class TallystickError(Exception):
-    """The root. ``exit_code`` is what `tally` exits with."""
+    """The root. ``exit_code`` is what `tally` exits with, ``kind`` what its JSON calls the error, which knows
+    fewer kinds (docs/formats/cli-json.md)."""
 
     exit_code = 4
+    kind = "TallystickError"
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -38,6 +41,7 @@ class Refused(TallystickError):
     """The ledger refused a transaction. ``code`` and ``facts`` are the contract's or the host's."""
 
     exit_code = 1
+    kind = "Refused"
 
     def __init__(
         self, message: str, *, code: str, facts: dict[str, str | int] | None = None, hint: str = ""
@@ -51,16 +55,20 @@ class NotAsRecorded(TallystickError):
     """A file, a run or a block differs from its record."""
 
     exit_code = 1
+    kind = "NotAsRecorded"
 
 
 class InvalidInput(TallystickError):
     """A file, an argument or a setting cannot be used as it is."""
 
     exit_code = 2
+    kind = "InvalidInput"
 
 
 class PolicyError(InvalidInput):
     """A policy file is wrong. ``line`` counts from 1."""
+
+    kind = "PolicyError"
 
     def __init__(self, path: Path, line: int, problem: str, *, hint: str = "") -> None:
         super().__init__(f"{path}:{line}  {problem}", hint=hint)
@@ -72,6 +80,11 @@ class CouldNotCheck(TallystickError):
     """What a check needs is missing, locked or out of reach."""
 
     exit_code = 3
+    kind = "CouldNotCheck"
+
+
+class NoLedger(CouldNotCheck):
+    """No ledger was made at the place that the settings name."""
 
 
 class Missing(CouldNotCheck):

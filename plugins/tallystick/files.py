@@ -114,17 +114,30 @@ def read_small(path: Path, most: int = _SMALL) -> bytes:
     return data
 
 
-def open_regular(path: Path) -> BufferedReader:
-    """A regular file, opened for reading; links are followed.
+def open_regular(path: Path, *, follow: bool = True) -> BufferedReader:
+    """A regular file, opened for reading; without ``follow`` its last name must be no link.
 
-    Raises OSError, at once, for a pipe, a device, a directory and what cannot be opened.
+    Raises OSError, at once: ELOOP for such a link, EINVAL for a pipe, a device and a directory.
     """
     # Non-blocking, because opening a pipe would wait for a writer before it could be refused.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    descriptor = os.open(path, flags | (0 if follow else os.O_NOFOLLOW))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return os.fdopen(descriptor, "rb")
+
+
+def check_database(path: Path) -> None:
+    """See that SQLite finds regular files, or none, where it opens ``path`` and what it keeps beside it.
+
+    It would wait for whoever writes to a pipe. Raises OSError. Looked at and not opened: closing a file gives
+    up the locks that this process has on it.
+    """
+    real = os.path.realpath(path)  # beside which SQLite keeps the others
+    for file in map(Path, (real, f"{real}-journal", f"{real}-wal", f"{real}-shm")):
+        if file.exists() and not file.is_file():
+            raise OSError(errno.EINVAL, "not a regular file", str(file))
 
 
 @contextmanager
@@ -151,6 +164,21 @@ def _lock(descriptor: int, path: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     except OSError as error:  # a file system without locks
         raise cannot_write(path, error) from error
+
+
+def remove(path: Path) -> bool:
+    """Remove the file durably: after a crash it does not come back; whether there was one.
+
+    Raises `CouldNotCheck` when it cannot be removed.
+    """
+    try:
+        path.unlink()
+        sync_directory(path.parent)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    return True
 
 
 def sync_directory(path: Path) -> None:

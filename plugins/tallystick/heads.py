@@ -21,10 +21,10 @@ Prove = Callable[[int], tuple[Sequence[bytes], str]]
 """From an old size: the RFC 6962 consistency proof to a later head, and that head's note."""
 
 
-def remember_head(state_dir: Path, note: str, prove: Prove | None = None) -> None:
+def remember_head(state_dir: Path, note: str, prove: Prove) -> None:
     """Keep ``note``, a signed head whose signature the caller has judged, unless a larger one is kept.
 
-    With ``prove`` (a ledger's ``consistency_proof``) a larger head replaces the kept one only where it
+    A larger head replaces the kept one only where ``prove`` (a ledger's ``consistency_proof``) shows that it
     extends it. Raises `NotAsRecorded` for a head that contradicts the kept one, which then stays;
     `InvalidInput` for what is no head; `CouldNotCheck` where the directory cannot be used.
     """
@@ -49,7 +49,7 @@ def last_head(state_dir: Path, origin: str) -> str | None:
     return _read(head_path(state_dir, origin))
 
 
-def _extending(kept: Checkpoint, head: Checkpoint, note: str, prove: Prove | None) -> str:
+def _extending(kept: Checkpoint, head: Checkpoint, note: str, prove: Prove) -> str:
     """The note to keep instead of ``kept``: ``note``, or the later one that was proven to extend it."""
     contradiction = NotAsRecorded(
         f"the ledger {head.origin} was rewritten: its head at {head.size:,} leaves does not extend the one"
@@ -58,7 +58,7 @@ def _extending(kept: Checkpoint, head: Checkpoint, note: str, prove: Prove | Non
     )
     if head.size == kept.size and head.root != kept.root:
         raise contradiction
-    if head.size == kept.size or prove is None:
+    if head.size == kept.size:
         return note
     proof, proven = prove(kept.size)
     later = _parse(proven)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from tallystick.errors import CouldNotCheck, Missing, NotAsRecorded
-from tallystick.files import private_directory, read_small, write_atomic
+from tallystick.files import private_directory, read_small, remove, write_atomic
 from tallystick.fingerprint.keys import TableKey
 from tallystick.store import Store
 
@@ -48,9 +48,9 @@ def remember(store: Store, digests: Digests, sha256: str) -> None:
 
 
 def forget(store: Store, digests: Digests) -> None:
-    """The opposite of `remember`, for an erasure."""
+    """The opposite of `remember`, for an erasure. Raises `CouldNotCheck` where it cannot be removed."""
     if KEYED in digests:
-        _place(store, digests[KEYED]).unlink(missing_ok=True)
+        remove(_place(store, digests[KEYED]))
 
 
 def remembered(store: Store) -> dict[str, str]:

@@ -13,6 +13,9 @@ from tallystick.errors import InvalidInput
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ENDS_AN_ADDRESS: Final = re.compile(r"[?#%]")
+#: As greedy as SQLAlchemy, for whom a password may hold a slash.
+_USERINFO: Final = re.compile(r"(?<=://)[^/].*@", re.DOTALL)
+_QUERY: Final = re.compile(r"[?#].*", re.DOTALL)
 _LEDGER = re.compile(r"(sqlite|fabric):///[^\0-\x1f?#]+")
 
 
@@ -63,6 +66,11 @@ class Settings:
             msp_id=_name(env, "TALLYSTICK_MSP", "OperatorMSP"),
             user=_name(env, "TALLYSTICK_USER", "pipeline"),
         )
+
+    @property
+    def mlflow_shown(self) -> str:
+        """MLflow's address as it may be printed: without user, password and parameters."""
+        return _QUERY.sub("", _USERINFO.sub("", self.mlflow_uri))
 
     @property
     def mlflow_artifacts(self) -> Path:

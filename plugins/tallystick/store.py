@@ -18,7 +18,6 @@ import hashlib
 import os
 import re
 import secrets
-import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,9 +30,10 @@ from tallystick.errors import CouldNotCheck, InvalidInput, Missing, NotAsRecorde
 from tallystick.files import (
     alone,
     cannot_write,
+    open_regular,
     private_directory,
     publish,
-    sync_directory,
+    remove,
     write_all,
     write_atomic,
 )
@@ -96,7 +96,7 @@ class Store:
         ``may_refer`` it is never only referred to: for a file that will not stay. Raises `InvalidInput`
         for what is not a readable file and `CouldNotCheck` when the store cannot be written.
         """
-        with _open_regular(path) as source:
+        with _open_source(path) as source:
             size = os.fstat(source.fileno()).st_size
             with self._receive() as incoming:
                 if _clone(source.fileno(), incoming.fileno):
@@ -181,7 +181,22 @@ class Store:
         For libraries that open files themselves. Prefer `open`: it hands out the very bytes it checked.
         """
         with self.open(digest):
-            return self._location(digest)
+            return self.location(digest)
+
+    def location(self, digest: str) -> Path:
+        """Where the object lies; nothing is digested: for whoever has just had that done. Raises as `path`
+        does where a reference cannot be read."""
+        place = self._place(digest)
+        if not self.is_referenced(digest):
+            return place
+        try:
+            with open_regular(_reference(place), follow=False) as file:
+                fields = canonical.decode(file.read(_MAX_REFERENCE))
+            return Path(fields["path"])
+        except OSError as error:
+            raise CouldNotCheck(f"the reference to object {digest[:12]} cannot be read") from error
+        except (canonical.NotCanonical, KeyError, TypeError):
+            raise NotAsRecorded(f"the reference to object {digest[:12]} was changed") from None
 
     def read(self, digest: str, limit: int) -> bytes:
         """The object's bytes, checked. Raises as `open` does; `CouldNotCheck` beyond ``limit`` bytes."""
@@ -212,17 +227,7 @@ class Store:
         to stays where it is. Raises `CouldNotCheck` if it cannot be removed.
         """
         place = self._place(digest)
-        found = False
-        for path in (place, _reference(place)):
-            try:
-                path.unlink()
-                sync_directory(path.parent)
-                found = True
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise cannot_write(path, error) from error
-        return found
+        return remove(place) | remove(_reference(place))
 
     def is_referenced(self, digest: str) -> bool:
         """Whether the store holds only a reference to this object."""
@@ -234,24 +239,10 @@ class Store:
             raise InvalidInput("not a SHA-256 digest", hint="Give all 64 lower-case hex digits.")
         return self._root / digest[:2] / digest[2:]
 
-    def _location(self, digest: str) -> Path:
-        """The file that holds the object: its place, or where a reference leads."""
-        place = self._place(digest)
-        if not self.is_referenced(digest):
-            return place
-        try:
-            with _open_no_follow(_reference(place)) as file:
-                fields = canonical.decode(file.read(_MAX_REFERENCE))
-            return Path(fields["path"])
-        except OSError as error:
-            raise CouldNotCheck(f"the reference to object {digest[:12]} cannot be read") from error
-        except (canonical.NotCanonical, KeyError, TypeError):
-            raise NotAsRecorded(f"the reference to object {digest[:12]} was changed") from None
-
     def _unchecked(self, digest: str) -> BinaryIO:
-        location = self._location(digest)
+        location = self.location(digest)
         try:
-            return _open_no_follow(location)
+            return open_regular(location, follow=False)
         except FileNotFoundError:
             where = f" (kept at {location})" if self.is_referenced(digest) else ""
             raise Missing(f"object {digest[:12]} is missing{where}") from None
@@ -262,7 +253,7 @@ class Store:
 
     def _compare(self, digest: str, found: str) -> None:
         if found != digest:
-            where = f" (kept at {self._location(digest)})" if self.is_referenced(digest) else ""
+            where = f" (kept at {self.location(digest)})" if self.is_referenced(digest) else ""
             raise NotAsRecorded(f"object {digest[:12]} was changed: its bytes now have another digest{where}")
 
     def _write_out(self, digest: str, target: Path) -> None:
@@ -358,18 +349,9 @@ def _reference(place: Path) -> Path:
     return place.with_name(place.name + ".ref")
 
 
-def _open_no_follow(path: Path) -> BinaryIO:
-    """``path`` opened for reading. Raises OSError: ELOOP for a link, EINVAL for what is no plain file."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-    return os.fdopen(descriptor, "rb")
-
-
-def _open_regular(path: Path) -> BinaryIO:
+def _open_source(path: Path) -> BinaryIO:
     try:
-        return _open_no_follow(path.resolve(strict=True))
+        return open_regular(path.resolve(strict=True), follow=False)
     except FileNotFoundError:
         raise InvalidInput(f"{path} is missing") from None
     except (OSError, RuntimeError) as error:

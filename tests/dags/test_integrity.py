@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from support.dag_runs import ROOT, environment
+from support.home import settings_of
 
-from tallystick.settings import Settings
 from tallystick_airflow.provider import get_provider_info
 from tallystick_airflow.runner import airflow_environment
 
@@ -21,10 +21,7 @@ NAMES = ("healthcare_risk", "finance_signal", "own_data")
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    home = tmp_path_factory.mktemp("probe")
-    settings = Settings.from_environment(
-        {"TALLYSTICK_HOME": str(home / "home"), "TALLYSTICK_STATE": str(home / "state")}
-    )
+    settings = settings_of(tmp_path_factory.mktemp("probe"))
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("probe.py")), str(ROOT)],
         env=environment(settings, **airflow_environment(settings)),

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from support.home import make_home
-from support.records import RUN_ID, make_recorded_home
+from support.datasets import made_up
+from support.home import make_home, move_in
+from support.records import RUN_ID, make_recorded_home, record_use
 
 from dashboards import page
 from dashboards.lineage import lineage_picture
 from tallystick import wiring
-from tallystick.clients.provenance import Reference, Request
+from tallystick.clients.provenance import Request
+from tallystick.errors import CouldNotCheck
 from tallystick.proof.checkpoint import parse_checkpoint
 from tallystick.proof.note import parse_note
 from tallystick.reports.queries import Edge
@@ -23,11 +25,6 @@ from tallystick.settings import Settings
 
 APP = Path(__file__).parents[2] / "dashboards" / "app.py"
 MARKUP = "![x](http://198.51.100.7/a.png) <img src=x onerror=alert(1)>"
-
-
-def settings_of(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TALLYSTICK_HOME", str(directory / "home"))
-    monkeypatch.setenv("TALLYSTICK_STATE", str(directory / "state"))
 
 
 def shown(record: str = "", *, click: str = "") -> str:
@@ -50,7 +47,7 @@ def drawn(app: AppTest) -> str:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    settings_of(tmp_path, monkeypatch)
+    move_in(tmp_path, monkeypatch)
     return make_recorded_home(tmp_path, source=MARKUP)
 
 
@@ -67,10 +64,16 @@ def keep(settings: Settings, *statuses: str) -> None:
 
 
 def test_a_home_without_a_ledger_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings_of(tmp_path, monkeypatch)
+    move_in(tmp_path, monkeypatch)
     out = shown()
     assert "There is no ledger here yet" in out
     assert "tally demo<" in out
+
+
+def test_a_ledger_that_is_there_is_not_called_missing_for_its_name() -> None:
+    out = page.failure(CouldNotCheck("the ledger file no ledger/ledger.db cannot be used now"))
+    assert "It cannot be read now" in out
+    assert "tally demo" not in out
 
 
 def test_no_page_needs_the_key_of_the_log(home: Settings) -> None:
@@ -82,7 +85,7 @@ def test_no_page_needs_the_key_of_the_log(home: Settings) -> None:
 
 
 def test_an_empty_ledger_says_what_to_do_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings_of(tmp_path, monkeypatch)
+    move_in(tmp_path, monkeypatch)
     make_home(tmp_path)
     out = shown()
     assert "Not verified yet" in out
@@ -93,7 +96,7 @@ def test_an_empty_ledger_says_what_to_do_next(tmp_path: Path, monkeypatch: pytes
 def test_the_button_verifies_and_claims_no_more_than_was_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings_of(tmp_path, monkeypatch)
+    move_in(tmp_path, monkeypatch)
     settings = make_home(tmp_path)
     out = shown(click="Verify now")
     assert "Yes: 2 subjects verified" in out  # the ledger and the read index
@@ -119,6 +122,33 @@ def test_a_changed_subject_turns_the_first_answer_red_and_is_named(home: Setting
     assert "metric &lt;mae&gt;" in out
 
 
+def test_the_alarm_of_what_is_not_as_recorded_is_a_link(home: Settings) -> None:
+    keep(home, "CHANGED", "MISSING")
+    out = shown()
+    alarm = out[out.index("Is anything wrong now?") :].partition("</div>")[0]
+    assert "1 alarm" in alarm
+    assert f'href="?record=run%2F{RUN_ID}"' in alarm
+    assert "and 1 other: not as recorded" in alarm
+
+
+@pytest.mark.parametrize("status", ["CHANGED", "cannot check"])
+def test_that_nobody_else_witnessed_is_said_of_a_bad_record_too(home: Settings, status: str) -> None:
+    keep(home, status)
+    out = shown()
+    assert "NOT witnessed</b>: held against nobody else's checkpoint" in out
+    assert "consistent" not in out
+
+
+def test_attestations_push_nothing_that_happened_off_the_first_page(home: Settings) -> None:
+    with wiring.open_workspace(home) as w:
+        for number in range(12):
+            w.provenance.attest(Request(f"attest{number}"), stream="dataset:people")
+    out = shown()
+    recent = out[out.index("Recent records") :].partition("</table>")[0]
+    assert ">attestation<" not in recent
+    assert ">dataset<" in recent
+
+
 def test_what_could_not_be_checked_is_not_called_verified(home: Settings) -> None:
     keep(home, "cannot check")
     out = shown()
@@ -132,10 +162,7 @@ def test_blocks_since_the_last_verification_are_said_to_be_unverified_and_turn_i
     keep(home, "verified")
     assert "Yes: 2 subjects verified" in shown()
     with wiring.open_workspace(home) as w:
-        dataset = w.provenance.read("dataset/people/1")["facts"]["digest"]
-        w.provenance.record_use(
-            Request("use"), dataset=Reference("dataset/people/1", dataset), purpose="a check of quality"
-        )
+        record_use(w.provenance, "use")
     out = shown()
     assert "Verified up to block 8; 1 block since is NOT verified" in out
     assert 'class="card good"' not in out
@@ -151,34 +178,13 @@ def test_a_records_page_says_what_the_last_verification_made_of_it(home: Setting
     assert '<b class="bad">CHANGED</b> by the check noted' in shown(f"run/{RUN_ID}")
     assert '<b class="good">verified</b> as a part of the ledger' in shown("charter/1")
     with wiring.open_workspace(home) as w:
-        dataset = w.provenance.read("dataset/people/1")["facts"]["digest"]
-        w.provenance.record_use(
-            Request("use"), dataset=Reference("dataset/people/1", dataset), purpose="a check of quality"
-        )
+        record_use(w.provenance, "use")
     assert "NOT verified</b>: it is not in the last check" in shown("use/use")
 
 
 def test_lineage_is_of_the_latest_version_unless_another_is_chosen(home: Settings) -> None:
     with wiring.open_workspace(home) as w:
-        plain = {"sha256": "a" * 64}
-        table = {
-            "scheme": "tallystick-table-v1",
-            "root": "b" * 64,
-            "rows": 1,
-            "nonce": "c" * 64,
-            "key": "0" * 16,
-        }
-        w.provenance.register_dataset(
-            Request("second"),
-            name="people",
-            version=2,
-            files=[(plain, 5, False)],
-            table=table,
-            schema=plain,
-            source="made up",
-            licence="CC0",
-            policy=plain,
-        )
+        w.provenance.register_dataset(Request("second"), **made_up(version=2))
     app = AppTest.from_file(str(APP), default_timeout=60).run()
     assert app.selectbox[1].options == ["people v2", "people v1"]
     assert 'aria-label="Lineage"' in drawn(app)
@@ -188,7 +194,7 @@ def test_lineage_is_of_the_latest_version_unless_another_is_chosen(home: Setting
 
 
 def test_a_failed_pipeline_is_an_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings_of(tmp_path, monkeypatch)
+    move_in(tmp_path, monkeypatch)
     make_recorded_home(tmp_path, outcome="failed")
     assert "1 alarm" in shown()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support import forgery
 from support.audited import changed_row
-from support.home import make_home
+from support.home import make_home, move_in
 
 from tallystick import sealing
 from tallystick.cli import main
@@ -59,10 +59,8 @@ def _run_chain(w, directory: Path, name: str, shift: int, parents=(), text: str 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch) -> Settings:
-    settings = make_home(tmp_path)
-    monkeypatch.setenv("TALLYSTICK_HOME", str(settings.home))
-    monkeypatch.setenv("TALLYSTICK_STATE", str(settings.state_dir))
-    return settings
+    make_home(tmp_path)
+    return move_in(tmp_path, monkeypatch)
 
 
 def test_erasing_one_version_leaves_the_other_whole(home, tmp_path, capsys):

@@ -6,6 +6,7 @@ import hashlib
 
 import pytest
 from support.bench import POLICY, Bench, requests, rows
+from support.reading import count_digested
 
 from tallystick.errors import InvalidInput, PolicyError, Refused
 from tallystick.steps.ingest import ingest
@@ -29,6 +30,14 @@ def test_a_dataset_says_what_it_was_made_of_and_by_what(bench: Bench) -> None:
     assert (other.repeated, other.version) == (False, 2)
     without = ingest(bench.w, requests("ingest"), *files)
     assert find_record(bench.w, without.dataset).body["transformation"] is None
+
+
+def test_what_was_just_copied_is_not_digested_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, digested = bench.files("once"), count_digested(monkeypatch, bench.settings.objects)
+    taken = ingest(bench.w, requests("ingest"), *files)
+    assert digested[taken.file] == 0
+    with bench.w.store.open(taken.file) as file:
+        assert digested[taken.file] == len(file.read())
 
 
 def test_a_parent_that_is_retired_is_refused_and_nothing_is_kept(bench: Bench) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from support import forgery
-from support.audited import Audited, changed_row, make_audited, wrong
+from support.audited import Audited, changed_row, make_audited, wrong, wrong_while
 from support.cases import off_chain, verify_home
 
 from tallystick import wiring
@@ -91,37 +91,34 @@ def test_a_metric_changed_in_mlflow_is_named_with_both_values(audited):
 
 
 def test_a_param_changed_in_mlflow_is_named(audited):
-    with changed_row(
-        audited.mlflow,
+    found = wrong_while(
+        audited,
         "UPDATE params SET value = '2' WHERE key = 'seed'",
         "UPDATE params SET value = '1' WHERE key = 'seed'",
-    ):
-        report = verify_home(audited.settings)
-    assert "param seed: recorded 1, MLflow now says 2" in wrong(report)[audited.run].detail
+    )
+    assert "param seed: recorded 1, MLflow now says 2" in found[audited.run].detail
 
 
 def test_a_metric_changed_only_in_its_history_is_named(audited):
     """MLflow keeps the last value apart from the history, which its pages draw."""
     with closing(sqlite3.connect(audited.mlflow)) as connection:
         name, value = connection.execute("SELECT key, value FROM metrics ORDER BY key LIMIT 1").fetchone()
-    with changed_row(
-        audited.mlflow,
+    found = wrong_while(
+        audited,
         f"UPDATE metrics SET value = 0.125 WHERE key = '{name}'",
         f"UPDATE metrics SET value = {value!r} WHERE key = '{name}'",
-    ):
-        report = verify_home(audited.settings)
-    assert f"metric {name} (history)" in wrong(report)[audited.run].detail
+    )
+    assert f"metric {name} (history)" in found[audited.run].detail
 
 
 def test_a_run_deleted_in_mlflow_is_missing(audited):
-    with changed_row(
-        audited.mlflow,
+    found = wrong_while(
+        audited,
         "UPDATE runs SET lifecycle_stage = 'deleted'",
         "UPDATE runs SET lifecycle_stage = 'active'",
-    ):
-        report = verify_home(audited.settings)
-    assert {subject.status for subject in wrong(report).values()} == {"MISSING"}
-    assert set(wrong(report)) == {audited.run, audited.model}
+    )
+    assert {subject.status for subject in found.values()} == {"MISSING"}
+    assert set(found) == {audited.run, audited.model}
 
 
 def test_one_byte_of_a_model_artifact_is_named(audited):

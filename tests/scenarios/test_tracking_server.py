@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from support import forgery
-from support.audited import Audited, changed_row, make_audited, wrong
+from support.audited import Audited, make_audited, wrong, wrong_while
 from support.cases import verify_home
 
 from tallystick.steps import track as track_module
@@ -124,11 +129,10 @@ def test_an_experiment_of_another_ledger_is_left_to_it(audited):
 )
 def test_a_registered_version_that_leads_elsewhere_is_named(audited, statement, undo, status, named):
     undo = undo.replace("RUN", audited.run.removeprefix("run/"))
-    with changed_row(audited.mlflow, statement, undo):
-        report = verify_home(audited.settings)
+    found = wrong_while(audited, statement, undo)
     nobodys = {"visits/1"} if status == "MISSING" else set()
-    assert set(wrong(report)) == {audited.model} | nobodys
-    assert (wrong(report)[audited.model].status, wrong(report)[audited.model].detail) == (status, named)
+    assert set(found) == {audited.model} | nobodys
+    assert (found[audited.model].status, found[audited.model].detail) == (status, named)
     assert verify_home(audited.settings).verified
 
 
@@ -211,11 +215,139 @@ def test_a_version_that_somebody_registered_under_a_recorded_name_is_listed(audi
 
 
 def test_a_registered_version_that_names_another_record_is_named(audited):
-    with changed_row(
-        audited.mlflow,
+    found = wrong_while(
+        audited,
         "UPDATE model_version_tags SET value = 'model/visits/9'",
         "UPDATE model_version_tags SET value = 'model/visits/1'",
-    ):
-        report = verify_home(audited.settings)
+    )
     detail = "registry: version 1 of visits says that it is model/visits/9"
-    assert wrong(report)[audited.model].detail == detail
+    assert found[audited.model].detail == detail
+
+
+@pytest.fixture
+def evil(audited) -> Iterator[dict[str, str]]:
+    """Folders with another model beside the run's, by what their names end in."""
+    (model,) = audited.settings.mlflow_artifacts.rglob("MLmodel")
+    found = {end: str(model.parent) + end for end in ("", "#evil", "?evil", "/../evil")}
+    for end in ("#evil", "?evil"):
+        shutil.copytree(model.parent, found[end])
+        (Path(found[end]) / "MLmodel").write_text("another model")
+    yield found
+    for end in ("#evil", "?evil"):
+        shutil.rmtree(found[end])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "{#evil}",
+        "{?evil}",
+        "{}",
+        "{/../evil}",
+        "file://{#evil}",
+        "file://localhost{}",
+        "FILE://{}",
+        "relative",
+    ],
+)
+def test_a_models_place_that_is_none_of_ours_is_no_place_of_its_files(audited, evil, other, monkeypatch):
+    """MLflow reads a fragment and a query as parts of a path, and a relative path from where its user is."""
+    monkeypatch.chdir(audited.settings.mlflow_artifacts)
+    with closing(sqlite3.connect(audited.mlflow)) as connection:
+        ((before,),) = connection.execute("SELECT artifact_location FROM logged_models").fetchall()
+    relative = str(Path(evil[""]).relative_to(audited.settings.mlflow_artifacts))
+    place = relative if other == "relative" else re.sub("{(.*)}", lambda found: evil[found[1]], other)
+    columns = {"logged_models": "artifact_location", "model_versions": "storage_location"}
+    try:
+        for table, column in columns.items():
+            assert forgery.execute(audited.mlflow, f"UPDATE {table} SET {column} = ?", place) == 1
+        found = wrong(verify_home(audited.settings))
+    finally:
+        for table, column in columns.items():
+            forgery.execute(audited.mlflow, f"UPDATE {table} SET {column} = ?", before)
+    assert {name: each.status for name, each in found.items()} == {
+        audited.run: "CHANGED",
+        audited.model: "CHANGED",
+    }
+    assert f"MLflow hands them out from {place}, which is not where" in found[audited.model].detail
+
+
+def test_a_runs_own_place_that_is_none_of_ours_is_named(audited, tmp_path):
+    run = audited.run.removeprefix("run/")
+    with closing(sqlite3.connect(audited.mlflow)) as connection:
+        ((before,),) = connection.execute("SELECT artifact_uri FROM runs WHERE run_uuid = ?", (run,))
+    folder = tmp_path / "mlflow" / "artifacts" / "visits" / run / "artifacts"
+    folder.mkdir(parents=True)
+    (folder / "report.html").write_text("a better model")
+    update, found = "UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", {}
+    try:
+        for place in (f"file://{tmp_path}/evil/{run}/artifacts", f"{before}#evil", folder.as_uri()):
+            forgery.execute(audited.mlflow, update, place, run)
+            found[place] = wrong(verify_home(audited.settings))[audited.run]
+    finally:
+        forgery.execute(audited.mlflow, update, before, run)
+    assert [each.status for each in found.values()] == ["CHANGED", "CHANGED", "cannot check"]
+    assert "field artifact_uri: in MLflow, and not recorded" in next(iter(found.values())).detail
+    assert verify_home(audited.settings).verified
+
+
+@pytest.mark.parametrize(
+    ("statement", "undo", "named"),
+    [
+        ("UPDATE metrics SET step = 7", "UPDATE metrics SET step = 0", "metric mae (step)"),
+        ("UPDATE latest_metrics SET step = 7", "UPDATE latest_metrics SET step = 0", "metric mae (step)"),
+        (
+            "INSERT INTO inputs SELECT 'another', 'RUN_INPUT', destination_id, 'MODEL_INPUT', 'm-another', 0"
+            " FROM inputs WHERE source_type = 'DATASET'",
+            "DELETE FROM inputs WHERE input_uuid = 'another'",
+            "field model input 1",
+        ),
+        (
+            "UPDATE inputs SET step = 7 WHERE source_type = 'RUN_OUTPUT'",
+            "UPDATE inputs SET step = 0",
+            ".step: in MLflow",
+        ),
+        (
+            "UPDATE logged_models SET model_type = 'approved'",
+            "UPDATE logged_models SET model_type = NULL",
+            "field model.type",
+        ),
+        (
+            "UPDATE logged_models SET status_message = 'approved'",
+            "UPDATE logged_models SET status_message = NULL",
+            "field model.status_message",
+        ),
+    ],
+)
+def test_what_mlflow_was_never_told_of_a_run_is_named(audited, statement, undo, named):
+    found = wrong_while(audited, statement, undo)
+    assert set(found) == {audited.run}
+    assert found[audited.run].status == "CHANGED"
+    assert named in found[audited.run].detail
+    assert "in MLflow, and not recorded" in found[audited.run].detail
+
+
+def test_what_is_no_plain_file_among_artifacts_is_named(audited):
+    (model,) = audited.settings.mlflow_artifacts.rglob("MLmodel")
+    own = model.parents[3] / audited.run.removeprefix("run/") / "artifacts"
+    own.mkdir(parents=True, exist_ok=True)
+    kept, pipe, links = model.with_name("kept"), model.with_name("pipe"), [model.with_name("l"), own / "l"]
+    os.mkfifo(pipe)
+    for link in links:
+        link.symlink_to(audited.settings.objects, target_is_directory=True)
+    model.rename(kept)
+    model.mkdir()
+    try:
+        found = wrong(verify_home(audited.settings))
+    finally:
+        for each in (pipe, *links):
+            each.unlink()
+        model.rmdir()
+        kept.rename(model)
+    assert {each.status for each in found.values()} == {"CHANGED"}
+    assert set(found) == {audited.run, audited.model}
+    detail = found[audited.run].detail
+    for name in ("pipe", "l", "run/l"):
+        assert f"artifact {name}: in MLflow, and not recorded" in detail
+    assert "artifact MLmodel: recorded, and gone" in detail
+    assert verify_home(audited.settings).verified

@@ -12,10 +12,14 @@ from pathlib import Path
 import pytest
 from support.audited import Audited, make_audited, wrong
 from support.cases import verify_home as look
+from support.home import settings_of
+from support.reading import count_digested
 
 from tallystick.evidence.report import Report
+from tallystick.evidence.training import HANDED_OUT
 from tallystick.home.verification import verify_home
 from tallystick.settings import Settings
+from tallystick.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +35,14 @@ def instead(path: Path, content: bytes) -> Iterator[None]:
         yield
     finally:
         path.write_bytes(kept)
+
+
+def test_what_many_records_name_is_digested_once(audited: Audited, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(audited.settings.objects)
+    digested = count_digested(monkeypatch, audited.settings.objects)
+    look(audited.settings)
+    assert len(digested) > 5  # the data, the predictions, and what the run and its model both name
+    assert digested == {digest: store.size(digest) for digest in digested}
 
 
 def kinds_not_checked(report: Report) -> set[str]:
@@ -62,9 +74,7 @@ def test_a_server_that_does_not_answer_cannot_be_checked_and_soon(audited: Audit
 
 def copied(audited: Audited, directory: Path) -> Settings:
     shutil.copytree(audited.settings.home, directory / "home", symlinks=True)
-    return Settings.from_environment(
-        {"TALLYSTICK_HOME": str(directory / "home"), "TALLYSTICK_STATE": str(directory / "state")}
-    )
+    return settings_of(directory)
 
 
 def model_file(settings: Settings) -> Path:
@@ -78,7 +88,7 @@ def test_a_copied_home_is_judged_by_its_own_files(audited: Audited, tmp_path: Pa
     assert kinds_not_checked(beside) == {"run", "model"}
     detail = wrong(beside)[audited.run].detail
     assert str(model_file(audited.settings).parent) in detail
-    assert "outside this home" in detail
+    assert f"{HANDED_OUT} {model_file(audited.settings).parent}, which is not where this home keeps" in detail
     with instead(model_file(settings), b"another model"):
         report = look(settings)
     assert {subject.status for subject in wrong(report).values()} == {"CHANGED"}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from support import forgery
+from support.cases import verify_home
 from support.home import make_home
 
 from tallystick import wiring
@@ -91,6 +92,12 @@ def changed_row(path: Path, statement: str, undo: str, *values: Any) -> Iterator
         yield
     finally:
         forgery.execute(path, undo)
+
+
+def wrong_while(audited: Audited, statement: str, undo: str) -> dict[str, Subject]:
+    """What is not verified while ``statement`` has changed MLflow's database, until ``undo``."""
+    with changed_row(audited.mlflow, statement, undo):
+        return wrong(verify_home(audited.settings))
 
 
 def wrong(report: Report) -> dict[str, Subject]:

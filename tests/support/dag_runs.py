@@ -36,8 +36,9 @@ class Outcome:
 
 
 def environment(settings: Settings, **more: str) -> dict[str, str]:
-    """This process's environment, with the home of ``settings`` and the checkout to import from."""
-    here = [str(ROOT), str(ROOT / "plugins"), os.environ.get("PYTHONPATH")]
+    """This process's environment, with the home of ``settings``, and the checkout with its tests' helpers
+    to import from."""
+    here = [str(ROOT), str(ROOT / "plugins"), str(ROOT / "tests"), os.environ.get("PYTHONPATH")]
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")},
         "PYTHONPATH": os.pathsep.join(filter(None, here)),

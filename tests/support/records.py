@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from support.datasets import NOWHERE, made_up
 from support.home import make_home
 
 from tallystick import wiring
-from tallystick.clients.provenance import Provenance, Recorded, Request, Task
+from tallystick.clients.provenance import Provenance, Recorded, Reference, Request, Task
 from tallystick.identity import load_user
 from tallystick.settings import Settings
 
 RUN_ID = "1f0e" * 8
-_DIGEST = {"sha256": "a" * 64}
 
 
 def make_recorded_home(
@@ -28,37 +27,26 @@ def make_recorded_home(
     return settings
 
 
+def record_use(door: Provenance, request: str) -> None:
+    """One more record in such a home: a use of the dataset."""
+    digest = door.read("dataset/people/1")["facts"]["digest"]
+    door.record_use(Request(request), dataset=Reference("dataset/people/1", digest), purpose="a test")
+
+
 def _record(door: Provenance, source: str, outcome: str) -> None:
     def request(task: str) -> Request:
         return Request(f"request-{task}", Task("healthcare_risk", "manual__1", task, -1, 1))
 
-    table: dict[str, Any] = {
-        "scheme": "tallystick-table-v1",
-        "root": "b" * 64,
-        "rows": 20_190,
-        "nonce": "c" * 64,
-        "key": "0" * 16,
-    }
-    dataset = door.register_dataset(
-        request("ingest"),
-        name="people",
-        version=1,
-        files=[(_DIGEST, 5, False)],
-        table=table,
-        schema=_DIGEST,
-        source=source,
-        licence="CC0",
-        policy=_DIGEST,
-    ).reference
+    dataset = door.register_dataset(request("ingest"), **made_up(rows=20_190, source=source)).reference
     screening = door.record_screening(
-        request("screen"), dataset=dataset, policy=_DIGEST, classes=18, findings=[]
+        request("screen"), dataset=dataset, policy=NOWHERE, classes=18, findings=[]
     ).reference
     validation = door.record_validation(
         request("validate"),
         dataset=dataset,
-        policy=_DIGEST,
-        suite=_DIGEST,
-        result=_DIGEST,
+        policy=NOWHERE,
+        suite=NOWHERE,
+        result=NOWHERE,
         evaluated=24,
         failed=[],
     ).reference
@@ -69,17 +57,17 @@ def _record(door: Provenance, source: str, outcome: str) -> None:
         validation=validation,
         training=("d" * 64, 16_000),
         evaluation=("e" * 64, 4_190),
-        policy=_DIGEST,
+        policy=NOWHERE,
         commit="none",
         changes=None,
-        environment=_DIGEST,
+        environment=NOWHERE,
         algorithm="lightgbm",
         seed=1,
     ).reference
     run: Recorded = door.record_run(
-        request("track"), run_id=RUN_ID, intent=intent, sealed=_DIGEST, artifacts=_DIGEST, files=3
+        request("track"), run_id=RUN_ID, intent=intent, sealed=NOWHERE, artifacts=NOWHERE, files=3
     )
-    door.register_model(request("model"), name="risk", version=1, run=run.reference, artifacts=_DIGEST)
+    door.register_model(request("model"), name="risk", version=1, run=run.reference, artifacts=NOWHERE)
     door.record_pipeline(
         request("record"),
         dag="healthcare_risk",

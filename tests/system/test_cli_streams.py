@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.home import move_in
 from support.records import make_recorded_home
 
 from tallystick.cli import run
@@ -27,11 +28,8 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    variables = {"TALLYSTICK_HOME": str(directory / "home"), "TALLYSTICK_STATE": str(directory / "state")}
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.chdir(directory)
-    return Settings.from_environment(variables)
+    return move_in(directory, monkeypatch)
 
 
 CODE = "import sys; from tallystick.cli import main; sys.exit(main())"

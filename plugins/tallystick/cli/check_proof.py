@@ -85,12 +85,10 @@ def _inclusion(
 def _consistency(
     data: bytes, arguments: argparse.Namespace, trust: TrustPolicy, screen: Screen
 ) -> dict[str, Any]:
-    from tallystick.evidence.witness import Kept
+    from tallystick.evidence.witness import read_head
     from tallystick.proof.consistency_proof import verify_consistency_proof
 
-    old = Kept(read_text(_given(arguments.since, "--since"), "checkpoint")).pin_head
-    if old is None:
-        raise InvalidInput("the checkpoint to start from is empty", hint="Name the file that you kept.")
+    old = read_head(read_text(_given(arguments.since, "--since"), "checkpoint"))
     verdict = verify_consistency_proof(data.decode("utf-8", "replace"), old, trust)
     screen.line(
         f"Proven: {verdict.origin} grew from {verdict.old_size:,} leaves to {verdict.size:,},"

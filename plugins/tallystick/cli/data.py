@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tallystick.cli.command import Adder, open_records
 from tallystick.cli.screen import Screen
 from tallystick.errors import InvalidInput, NotAsRecorded
 from tallystick.settings import Settings
+
+if TYPE_CHECKING:
+    from tallystick.policy import DatasetPolicy
+    from tallystick.steps.trial import Broken
 
 
 def add(adder: Adder) -> None:
@@ -21,7 +26,7 @@ def add(adder: Adder) -> None:
     new.add_argument("--out", type=Path, help="the policy file (default: beside the data, ending in .yaml)")
     check = policy.command("check", _check, "read a policy and say what is wrong with it")
     check.add_argument("policy", type=Path, metavar="POLICY")
-    check.add_argument("--data", type=Path, help="also check that this file has the policy's columns")
+    check.add_argument("--data", type=Path, help="also hold every row of this file against it")
     retire = adder.command("retire", _retire, "record that something is no longer to be used")
     retire.add_argument(
         "id", metavar="ID", help="a dataset, screening, validation, intent, run or model, as for `tally show`"
@@ -45,11 +50,7 @@ def _new(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> i
         raise InvalidInput(f"{path} is there already", hint="Nothing was changed. Name another with --out.")
     with screen.progress("reading the data"):
         text = new_policy(arguments.data)
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileNotFoundError:
-        raise InvalidInput(f"{path.parent} is not a directory", hint="Make it first.") from None
+    _write_new(path, text)
     left = sum(line.split("#")[0].count(EDIT_ME) for line in text.splitlines())
     screen.line(f"Wrote {path}. {left} lines say {EDIT_ME}: only a person knows what belongs there.")
     screen.line("A policy is recorded and handed on: read its ranges and lists as what you publish.")
@@ -62,19 +63,72 @@ def _new(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> i
     return 0
 
 
+def _write_new(path: Path, text: str) -> None:
+    try:
+        file = path.open("x", encoding="utf-8")
+    except FileNotFoundError:
+        raise InvalidInput(f"{path.parent} is not a directory", hint="Make it first.") from None
+    try:
+        with file:
+            file.write(text)
+    except BaseException:  # the next try would keep half a policy, as somebody's own
+        path.unlink(missing_ok=True)
+        raise
+
+
 def _check(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
-    from tallystick.policy import check_columns, load_policy
+    from tallystick.policy import load_policy
+    from tallystick.steps.errors import CheckFailed
     from tallystick.steps.published import check_published
 
     policy = load_policy(arguments.policy)
     check_published(policy)
+    rows, broken = None, list["Broken"]()
     if arguments.data is not None:
-        check_columns(policy, arguments.data)
-    screen.line(f"{arguments.policy}: a good policy for {policy.name}, {len(policy.columns):,} columns.")
-    data, checked = shlex.quote(str(arguments.data or "FILE")), shlex.quote(str(arguments.policy))
-    screen.next((f"tally run --data {data} --policy {checked}", ""))
-    screen.result({"policy": str(arguments.policy), "name": policy.name, "columns": len(policy.columns)})
-    return 0
+        rows, broken = _tried(policy, arguments.data, screen)
+    checked, data = shlex.quote(str(arguments.policy)), shlex.quote(str(arguments.data or "FILE"))
+    again = f"tally policy check {checked} --data {data}"
+    if broken:
+        screen.table([(f"{arguments.policy}:{each.line}", each.rule, _broke(each)) for each in broken])
+        screen.line(f"{arguments.data} breaks the policy. Correct the data, or a wrong policy.")
+        screen.next((again, "then holds it against it again"))
+    else:
+        screen.line(f"{arguments.policy}: a good policy for {policy.name}, {len(policy.columns):,} columns.")
+    if rows is None:
+        screen.line("No row was looked at: no --data was named.")
+        screen.next((again, "holds every row of a file against it"))
+    elif not broken:
+        screen.line(f"{arguments.data}: {rows:,} rows keep to it.")
+        screen.next((f"tally run --data {data} --policy {checked}", ""))
+    screen.result(
+        {
+            "policy": str(arguments.policy),
+            "name": policy.name,
+            "columns": len(policy.columns),
+            "rows": rows,
+            "broken": [asdict(each) for each in broken],
+        }
+    )
+    return CheckFailed.exit_code if broken else 0
+
+
+def _tried(policy: DatasetPolicy, data: Path, screen: Screen) -> tuple[int, list[Broken]]:
+    """How many rows the file has, and what of the policy they break."""
+    from tallystick.steps.tables import Rows
+    from tallystick.steps.trial import try_table
+
+    with screen.progress("reading the rows") as advance:
+        table = Rows(data, policy).table(advance)
+    with screen.busy("holding the rows against the policy"):
+        return table.num_rows, try_table(table, policy)
+
+
+def _broke(each: Broken) -> str:
+    from tallystick.reports.summary import count
+
+    if each.rows is None:
+        return "does not hold for the table"
+    return count(each.rows, "row") + (f", the first is data row {each.first:,}" if each.first else "")
 
 
 def _retire(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
@@ -82,7 +136,7 @@ def _retire(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
     from tallystick.home.retirement import plan_retirement, retire
     from tallystick.reports.summary import count, title
 
-    with screen.progress("reading blocks into the index") as advance:
+    with screen.progress("reading blocks") as advance:
         plan = plan_retirement(settings, arguments.id, erase=arguments.erase, progress=advance)
     record, state = plan.record, "erased" if plan.erase else "retired"
     block: int | None = None

@@ -131,7 +131,7 @@ def _facts(settings: Settings, screen: Screen) -> dict[str, Any]:
             "last_head_seen": seen.size if seen else None,
             "contradiction": memory.contradiction(settings, ledger) or None,
             "last_verification": last_verification(settings.home, ledger),
-            "mlflow": settings.mlflow_uri,
+            "mlflow": settings.mlflow_shown,
         }
 
 
@@ -140,20 +140,13 @@ def _status_unread(settings: Settings, screen: Screen, error: CouldNotCheck) -> 
     from tallystick.reports.verification import noted_verification
 
     noted = noted_verification(settings.home)
-    screen.table(
-        [
-            ("home", str(settings.home)),
-            ("ledger", settings.ledger_url),
-            ("verified", "nothing noted" if noted is None else verification_line({**noted, "behind": 0})),
-            *(
-                ("", "not held against the ledger now, which may have changed since")
-                for _ in [noted]
-                if noted
-            ),
-        ]
-    )
+    verified = [("verified", "nothing noted")]
+    if noted is not None:
+        line = verification_line({**noted, "behind": 0})
+        verified = [("verified", line), ("", "not held against the ledger now, which may have changed since")]
+    screen.table([("home", str(settings.home)), ("ledger", settings.ledger_url), *verified])
     screen.error(f"The rest cannot be read now: {error.message}", error.hint)
-    told = {"kind": type(error).__name__, "message": error.message, "hint": typed(error.hint)}
+    told = {"kind": error.kind, "message": error.message, "hint": typed(error.hint)}
     screen.result(
         {
             "home": str(settings.home),

@@ -99,14 +99,14 @@ def _demo(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
             ("  keep this line elsewhere:", f"{head['origin']} {head['size']} {head['root']}"),
             ("  later, with that in FILE:", typed("tally verify --since FILE")),
             ("  look:", typed("tally dashboard")),
-            ("  MLflow:", typed(f"mlflow ui --backend-store-uri {shlex.quote(settings.mlflow_uri)}")),
+            ("  MLflow:", typed(f"mlflow ui --backend-store-uri {shlex.quote(settings.mlflow_shown)}")),
             ("  one record:", typed("tally show rand-hie")),
             ("  a head to give away:", typed("tally checkpoint")),
             ("  try it, and undo it:", typed(trial(_a_model_file(settings)))),
         ]
     )
     screen.result(
-        {**ran.value(), "verification": report.value(), "head": head, "mlflow": settings.mlflow_uri}
+        {**ran.value(), "verification": report.value(), "head": head, "mlflow": settings.mlflow_shown}
     )
     return report.exit_code
 

@@ -157,15 +157,13 @@ def _checkpoint(arguments: argparse.Namespace, settings: Settings, screen: Scree
 
 def _extension(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
     """The proof that today's head extends one that was kept, verified before it is given away."""
-    from tallystick.evidence.witness import Kept
+    from tallystick.evidence.witness import read_head
     from tallystick.files import write_atomic
     from tallystick.proof.consistency_proof import encode_consistency_proof, verify_consistency_proof
     from tallystick.proof.errors import ProofError
     from tallystick.proof.trust import parse_trust
 
-    old = Kept(read_text(arguments.since, "checkpoint")).pin_head
-    if old is None:
-        raise InvalidInput(f"{arguments.since} is empty", hint="Name a checkpoint that was kept.")
+    old = read_head(read_text(arguments.since, "checkpoint"))
     with open_ledger(settings) as ledger:
         try:
             hashes, note = ledger.consistency_proof(old.size)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _MOST: Final = 1000
 _LAST_LEAF: Final = 2**63 - 1
-_HISTORY: Final = 12
 _MOST_LINES: Final = 60
 
 
@@ -84,14 +83,12 @@ def _log(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> i
 
 def _show(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> int:
     from tallystick.cli.validations import write_docs
-    from tallystick.reports.checked import find_checked
+    from tallystick.reports.shown import MOST_HISTORY, read_shown
     from tallystick.reports.summary import flat, short_id, title
 
     with open_records(settings, screen) as (ledger, index):
-        record, proof = find_checked(ledger, index, arguments.id)
-        retirement = index.retirement(record.id)
-        history = _history(index, record)
-        came_from, led_to = index.ancestors(record.id), index.descendants(record.id)
+        shown = read_shown(ledger, index, arguments.id)
+        record, proof, retirement, history = shown.record, shown.proof, shown.retirement, shown.history
         failed = _failed(settings, index, record)
         if arguments.docs is not None:
             write_docs(settings, index, record, arguments.docs)
@@ -112,11 +109,11 @@ def _show(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
     screen.table(facts, indent="  ")
     _section(screen, "says", flat(record.body))
     _section(screen, "failed", failed)
-    _section(screen, "history", _history_rows(history[:_HISTORY], record))
-    if len(history) > _HISTORY:
+    _section(screen, "history", _history_rows(history[:MOST_HISTORY], record))
+    if len(history) > MOST_HISTORY:
         screen.line(f"  … more: {typed('tally log')} --stream {next(iter(record.streams))}")
-    _tree(screen, "came from", record.id, came_from, down=False)
-    _tree(screen, "led to", record.id, led_to, down=True)
+    _tree(screen, "came from", record.id, shown.came_from, down=False)
+    _tree(screen, "led to", record.id, shown.led_to, down=True)
     if arguments.docs is not None:
         screen.line(f"Wrote its Data Docs to {arguments.docs}: counts for people, not what is recorded.")
     docs = ((f"tally show {arguments.id} --docs page.html", "writes Great Expectations' own page of it"),)
@@ -130,8 +127,8 @@ def _show(arguments: argparse.Namespace, settings: Settings, screen: Screen) -> 
             "record": record_value(record),
             "retirement": record_value(retirement) if retirement else None,
             "history": [record_value(each) for each in history],
-            "came_from": [_edge_value(edge) for edge in came_from],
-            "led_to": [_edge_value(edge) for edge in led_to],
+            "came_from": [_edge_value(edge) for edge in shown.came_from],
+            "led_to": [_edge_value(edge) for edge in shown.led_to],
             "proof": {
                 "leaf": record.leaf,
                 "size": head.size,
@@ -169,14 +166,6 @@ def _failed(settings: Settings, index: Index, record: Record) -> list[tuple[str,
         return failed_rows(settings, index, record)
     except TallystickError as error:
         return [("counts", error.message)]
-
-
-def _history(index: Index, record: Record) -> list[Record]:
-    """What else stands in the record's own stream, and what refers to it, oldest first."""
-    stream = next(iter(record.streams), None)
-    found = index.latest(stream=stream, limit=_HISTORY + 1) if stream else [record]
-    found += index.referring_to(record.id, limit=_HISTORY + 1)
-    return sorted({each.leaf: each for each in found}.values(), key=lambda each: each.leaf)
 
 
 def _history_rows(history: Sequence[Record], record: Record) -> list[tuple[str, ...]]:

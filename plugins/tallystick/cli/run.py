@@ -41,6 +41,12 @@ INTERNAL: Final = 4
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 _COULD_NOT: Final = 3
+#: Commands as help lists them: by what a user does, from the first day on.
+_ORDER: Final = (
+    "init", "demo", "run", "policy", "status", "log", "show", "verify", "prove", "prove-row", "checkpoint",
+    "check-proof", "cosign", "reproduce", "dashboard", "retire", "enrol", "renew", "revoke", "members",
+    "activate", "rebuild", "fabric",
+)  # fmt: skip
 _GROUPS: Final = (
     home,
     identities,
@@ -85,7 +91,7 @@ def _told_or_done(given: Sequence[str]) -> int:
         raise
     except TallystickError as error:
         screen = Screen.standard(as_json=as_json)
-        return _told(screen, error.message, error.hint, type(error).__name__, error.exit_code)
+        return _told(screen, error.message, error.hint, error.kind, error.exit_code)
 
 
 def _check_text(arguments: argparse.Namespace) -> None:
@@ -113,7 +119,8 @@ def _guarded(arguments: argparse.Namespace, settings: Settings, screen: Screen) 
     except Exception as error:
         kept = _keep_traceback(settings, error)
         message = f"tally failed inside: {type(error).__name__}, which is a fault of the program"
-        return _told(screen, message, f"Where it happened is written in {kept}", "Internal", INTERNAL)
+        where = f"is written in {kept}" if kept else "could not be written anywhere"
+        return _told(screen, message, f"Where it happened {where}", "Internal", INTERNAL)
 
 
 def _told(screen: Screen, message: str, hint: str, kind: str, code: int) -> int:
@@ -123,8 +130,9 @@ def _told(screen: Screen, message: str, hint: str, kind: str, code: int) -> int:
     return code
 
 
-def _keep_traceback(settings: Settings, error: BaseException) -> Path:
-    """Write where it happened, without any message: a message may hold what must not be kept."""
+def _keep_traceback(settings: Settings, error: BaseException) -> Path | None:
+    """Write where it happened, without any message: a message may hold what must not be kept. None where no
+    file could be written."""
     parts = []
     current: BaseException | None = error
     while current is not None:
@@ -136,12 +144,12 @@ def _keep_traceback(settings: Settings, error: BaseException) -> Path:
             continue
         try:
             descriptor = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write("\n".join(parts))
         except OSError:
             continue  # the next place
-        with os.fdopen(descriptor, "w") as file:
-            file.write("\n".join(parts))
         return directory / name
-    return Path(os.devnull)
+    return None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -149,6 +157,14 @@ class _Parser(argparse.ArgumentParser):
 
     def print_help(self, file: Any = None) -> None:
         streams.write(file or sys.stdout, self.format_help())
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if not isinstance(action, argparse._SubParsersAction) or value in action.choices:
+            super()._check_value(action, value)
+            return
+        from tallystick.nearest import nearest
+
+        self.error(f'there is no command "{value}"{nearest(value, action.choices)}')
 
     def error(self, message: str) -> NoReturn:
         raise InvalidInput(f"{self.prog}: {message}", hint=self.format_usage().strip())
@@ -165,4 +181,5 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for group in _GROUPS:
         group.add(Adder(commands))
+    commands._choices_actions.sort(key=lambda command: _ORDER.index(command.dest))
     return parser

@@ -10,12 +10,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from tallystick.cli import streams
-from tallystick.reports.words import typed
+from tallystick.reports.words import safe, typed
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -41,14 +41,12 @@ _QUIET_SECONDS: Final = 2.0
 class Screen:
     """One command's output. With ``as_json`` only `result` prints, once, on standard output."""
 
-    def __init__(
-        self, *, as_json: bool, out: TextIO, err: TextIO, env: Mapping[str, str] = os.environ
-    ) -> None:
+    def __init__(self, *, as_json: bool, out: TextIO, err: TextIO) -> None:
         self.as_json = as_json
         self._out = out
         self._err = err
         self._live: Status | None = None
-        self._colour = out.isatty() and not env.get("NO_COLOR") and env.get("TERM") != "dumb"
+        self._colour = out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
     @classmethod
     def standard(cls, *, as_json: bool) -> Screen:
@@ -170,12 +168,3 @@ def _bar(stream: TextIO, doing: str, total: int | None) -> Iterator[Advance]:
     with Progress(*columns, console=Console(file=stream), transient=True) as bar:
         task = bar.add_task(doing, total=total)
         yield lambda count: bar.advance(task, count)
-
-
-def safe(text: str) -> str:
-    """``text`` with everything but printable characters and colours of ours spelled out."""
-    return "".join(character if character.isprintable() else _spelled(character) for character in text)
-
-
-def _spelled(character: str) -> str:
-    return character.encode("unicode_escape").decode()

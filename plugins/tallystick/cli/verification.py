@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from tallystick.evidence.report import Report
 
 NOT_WITNESSED: Final = "NOT witnessed: no checkpoint that somebody else keeps was there to confirm it."
+_COPIED: Final = (
+    "Is this a copy of a home? MLflow keeps absolute places, and what they name is still there: verify the",
+    "original, or the copy where the original is out of reach. If it is no copy, somebody changed them.",
+)
 _RECORDS: Final = frozenset({"dataset", "screening", "validation", "intent", "run", "model"})
 #: First words of the subjects that are made of the blocks.
 _DERIVED: Final = frozenset({"index", "table", "row"})
@@ -77,7 +81,8 @@ def run_verification(
 
 def show_report(screen: Screen, report: Report) -> None:
     """One line a subject, then what follows from all of them."""
-    from tallystick.evidence.report import EXIT_CODES
+    from tallystick.evidence.report import EXIT_CODES, UNCHECKED
+    from tallystick.evidence.training import HANDED_OUT
     from tallystick.reports.summary import count, short_id, title
 
     screen.table(
@@ -103,6 +108,9 @@ def show_report(screen: Screen, report: Report) -> None:
         )
     if open_:
         screen.line(f"{open_:,} of {count(total, 'subject')} could not be settled.")
+    if any(each.status == UNCHECKED and HANDED_OUT in each.detail for each in report.subjects):
+        for line in _COPIED:
+            screen.line(line)
     if any(each.kind == "checkpoint" and EXIT_CODES[each.status] == 1 for each in report.subjects):
         screen.line("NOT witnessed: the checkpoint that was kept contradicts this ledger.")
     elif not report.witnessed:

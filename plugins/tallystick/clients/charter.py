@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chaincode.parties import DEFAULT_SKEW_MS
 from tallystick.identity import Identity
 from tallystick.ledger.port import Call, Ledger, Receipt
 
@@ -16,7 +17,6 @@ def adopt(
     parties: Mapping[str, str],
     independent: str,
     grants: Mapping[str, Sequence[tuple[str, str]]],
-    skew_ms: int = 300_000,
 ) -> Receipt:
     """Adopt the first record. ``parties`` maps names to MSPs, ``grants`` capabilities to (party, role).
 
@@ -30,7 +30,7 @@ def adopt(
             capability: [{"party": party, "role": role} for party, role in holders]
             for capability, holders in grants.items()
         },
-        "skew_ms": skew_ms,
+        "skew_ms": DEFAULT_SKEW_MS,
         "log_format": "tallystick-log-v1",
     }
     return ledger.submit(admin, Call("charter", "adopt", request))

@@ -2,7 +2,7 @@
 
 A scratch database that spills to the disk, so that memory stays flat however long the log is. The
 tables have the shape of the ledger file's own (docs/formats/block.md#derived-tables), so that they can be
-compared with them row by row, or written in their place.
+compared with them row by row.
 """
 
 from __future__ import annotations

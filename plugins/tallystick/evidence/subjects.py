@@ -95,6 +95,7 @@ class _Looking:
         self._derived = derived
         self._recorded = Recorded(derived)
         self._off_chain = off_chain
+        self._right = set[str]()
         self.objects = lru_cache(maxsize=256)(self._objects)
 
     def judge(self, row: Row) -> Subject:
@@ -200,10 +201,10 @@ class _Looking:
         except Missing as error:
             # Without its key, and only so, what a record says to be erased is.
             erased = self._recorded.retirement(dataset) == "erased"
-            return Objects(self._off_chain.store, None, erased), error.message
+            return Objects(self._off_chain.store, None, erased, self._right), error.message
         except CouldNotCheck as error:
-            return Objects(self._off_chain.store, None), error.message
-        return Objects(self._off_chain.store, key), ""
+            return Objects(self._off_chain.store, None, right=self._right), error.message
+        return Objects(self._off_chain.store, key, right=self._right), ""
 
     def _objects_of(self, body: Mapping[str, Any]) -> Objects:
         return self.objects(body["dataset"]["id"])[0]
@@ -225,7 +226,7 @@ class _Looking:
             findings.add(UNCHECKED, "the table's root was not made again: no format says how files make one")
         elif files[0] is not None and policy is not None:
             with findings.judging("table"):
-                path = objects.store.path(files[0])
+                path = objects.store.location(files[0])
                 found = self._off_chain.fingerprint(path, policy, objects.key)
                 _compare_table(findings, body, found, objects.key)
 

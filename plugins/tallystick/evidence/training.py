@@ -14,6 +14,8 @@ from tallystick.evidence.runs import FoundRun, RunReader
 #: What the intent declared before training started and the sealed record must repeat.
 _DECLARED: Final = ("dataset", "code", "algorithm", "seed")
 _SHOWN: Final = 40
+#: What a finding says of artifacts that MLflow has elsewhere, as it has those of a copied home.
+HANDED_OUT: Final = "MLflow hands them out from"
 #: Under this a tracked run has what a metric's history holds beside its last value.
 _HISTORY: Final = " (history)"
 
@@ -119,8 +121,8 @@ def _judge_artifacts(findings: Findings, recorded: Mapping[str, str] | None, fou
         for difference in differences("artifact", recorded, found.artifacts):
             findings.add(CHANGED, difference)
     if found.elsewhere:
-        where = f"MLflow hands them out from {found.elsewhere}, outside this home, where nothing was checked"
-        findings.add(UNCHECKED, f"artifacts: {where}")
+        where = f"{found.elsewhere}, which is not where this home keeps them: nothing was checked there"
+        findings.add(UNCHECKED, f"artifacts: {HANDED_OUT} {where}")
 
 
 def _judge_registry(findings: Findings, objects: Objects, body: Mapping[str, Any], found: FoundRun) -> None:

@@ -35,21 +35,31 @@ class Kept:
     @property
     def pin_head(self) -> Checkpoint | None:
         """The pinned head, its signatures not judged. Raises `InvalidInput`."""
-        try:
-            return _head(self.pin)
-        except Malformed as error:
-            raise InvalidInput(
-                f"the checkpoint to verify since cannot be read: {error}",
-                hint="Give the file that holds what `tally checkpoint` printed.",
-            ) from None
+        return None if self.pin is None else read_head(self.pin)
 
     @property
     def last_head(self) -> Checkpoint | None:
         """The last head seen, or None also where what was kept is damaged."""
         try:
-            return _head(self.last_seen)
-        except Malformed:
+            return None if self.last_seen is None else read_head(self.last_seen)
+        except InvalidInput:
             return None
+
+
+def read_head(text: str) -> Checkpoint:
+    """The head of a signed note, or of the one line that people keep: ORIGIN SIZE ROOT, which nobody signed.
+
+    No signature is judged. Raises `InvalidInput` for what is neither.
+    """
+    try:
+        if len(line := text.split()) == 3 and "\n" not in text.strip():
+            return parse_checkpoint("".join(f"{part}\n" for part in line))
+        return head_of(text)
+    except Malformed as error:
+        raise InvalidInput(
+            f"the checkpoint to verify since cannot be read: {error}",
+            hint="Give the file that holds what `tally checkpoint` printed.",
+        ) from None
 
 
 def judge(chain: HostChain, kept: Kept) -> tuple[list[Subject], int]:
@@ -107,12 +117,3 @@ def _extends(chain: HostChain, head: Checkpoint, kind: str) -> Subject:
     blocks = chain.whole_blocks[head.size]
     detail = f"extends it: blocks 0-{blocks - 1} are those of that head" if blocks else "covers no block"
     return Subject(kind, name, VERIFIED, detail)
-
-
-def _head(note: str | None) -> Checkpoint | None:
-    """The head of a note, or of the one line that people keep: ORIGIN SIZE ROOT, which nobody signed."""
-    if note is None:
-        return None
-    if len(line := note.split()) == 3 and "\n" not in note.strip():
-        return parse_checkpoint("".join(f"{part}\n" for part in line))
-    return head_of(note)

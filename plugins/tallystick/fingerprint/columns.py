@@ -58,6 +58,11 @@ def logical_type(name: str, kind: pa.DataType) -> str | None:
     )
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Whether an Arrow type holds texts, dictionaries of them apart."""
+    return any(test(kind) for test in _TEXT_TESTS)
+
+
 def settle_schema(
     columns: Sequence[tuple[str, pa.DataType]], declared: Schema | None
 ) -> list[tuple[str, str]]:
@@ -240,12 +245,13 @@ def _int64(array: pa.Array) -> npt.NDArray[np.int64]:
 
 
 _TYPES: Final = pa.types
+_TEXT_TESTS: Final = (_TYPES.is_string, _TYPES.is_large_string, _TYPES.is_string_view)
 _ARROW_TESTS: Final[tuple[tuple[str | None, tuple[Any, ...]], ...]] = (
     (None, (_TYPES.is_null,)),
     ("int", (_TYPES.is_integer,)),
     ("float", (_TYPES.is_floating,)),
     ("bool", (_TYPES.is_boolean,)),
-    ("string", (_TYPES.is_string, _TYPES.is_large_string, _TYPES.is_string_view)),
+    ("string", _TEXT_TESTS),
     ("date", (_TYPES.is_date,)),
     ("timestamp", (_TYPES.is_timestamp,)),
     ("decimal", (_TYPES.is_decimal,)),

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.csv
@@ -29,6 +29,7 @@ _TYPES: Final = {
     "timestamp": pa.string(),  # read by columns.py, which takes both UTC offsets and none
     "decimal": pa.string(),  # of any precision
 }
+_BAD_ROW: Final = re.compile(r"CSV parse error: Row #(\d+): Expected (\d+) columns, got (\d+)")
 _BAD_COLUMN: Final = re.compile(r"In CSV column #(\d+)")
 _TYPICAL_ROW: Final = 64  # bytes
 _NO_TEXT: Final = 1024  # bytes that hold the longest number or date, or what spells a null
@@ -78,37 +79,33 @@ def _batches(file: _Csv, lenient: bool) -> Iterator[pa.RecordBatch]:
     as_text = False
     while True:
         types = {name: pa.string() if as_text else _TYPES[file.schema[name]] for name in file.names}
-        wrong: list[Any] = []
         try:
-            for batch in _rest(_reader(file, types, wrong), rows):
+            for batch in _rest(_reader(file, types), rows):
                 rows, last = rows + batch.num_rows, batch
                 yield batch
         except pa.ArrowInvalid as error:
             if lenient and not as_text and "conversion error" in str(error):
                 as_text = True  # and go on behind the rows that were given already
                 continue
-            raise _explained(file, error, wrong, rows) from None
+            raise _explained(file, error, rows) from None
         if last is not None:
             _check_closed(file, last)
         return
 
 
-def _reader(file: _Csv, types: dict[str, pa.DataType], wrong: list[Any]) -> Iterator[pa.RecordBatch]:
-    def remember(row: Any) -> str:
-        wrong.append(row)
-        return "error"
-
+def _reader(file: _Csv, types: dict[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
     # Opened here: given a name, Arrow would unpack what ends in ".gz".
     with pa.OSFile(str(file.path)) as source:
         yield from pyarrow.csv.open_csv(
             source,
-            # One thread, because only then does Arrow count the rows that a message is to name.
+            # One thread, because only then does Arrow count the rows that its message names. And nothing of
+            # Python goes in, such as a handler of wrong rows: Arrow's own thread may be the one to give it
+            # back, which aborts the process when Python is ending.
             read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=data_file.MAX_LINE),
             parse_options=pyarrow.csv.ParseOptions(
                 delimiter=file.dialect.delimiter,
                 newlines_in_values=True,
                 ignore_empty_lines=len(file.names) > 1,  # in one column, an empty line is a null
-                invalid_row_handler=remember,
             ),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types=types,
@@ -150,13 +147,12 @@ def _check_closed(file: _Csv, last: pa.RecordBatch) -> None:
         )
 
 
-def _explained(file: _Csv, error: Exception, wrong: list[Any], rows: int) -> InvalidInput:
+def _explained(file: _Csv, error: Exception, rows: int) -> InvalidInput:
     message, path = str(error), file.path
-    if wrong:
-        row = wrong[0]
+    if wrong := _BAD_ROW.match(message):
+        row, expected, found = map(int, wrong.groups())
         return InvalidInput(
-            f"{path}:{_line_of(file, row.number)}  {row.actual_columns} fields where the header has "
-            f"{row.expected_columns}",
+            f"{path}:{_line_of(file, row)}  {found} fields where the header has {expected}",
             hint="The file is cut short there, or a value with a delimiter or a quote is not quoted.",
         )
     if "straddling" in message or "block boundaries" in message:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import csv
 import errno
-import os
-import stat
 from collections.abc import Sequence
 from io import BufferedReader
 from pathlib import Path
 from typing import Final, Literal
 
 from tallystick.errors import InvalidInput
+from tallystick.files import open_regular
 
 MAX_LINE: Final = 8 << 20
 """Longest row of a CSV in bytes, line breaks within quotes included."""
@@ -39,16 +38,12 @@ def open_plain(path: Path) -> BufferedReader:
     Raises `InvalidInput`, at once, for a directory, a pipe, a device, and what cannot be read.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return open_regular(path)
     except (OSError, ValueError) as error:
-        if getattr(error, "errno", None) == errno.ENXIO:
+        if getattr(error, "errno", None) in (errno.ENXIO, errno.EINVAL):
             raise _not_plain(path) from None
         reason = getattr(error, "strerror", None) or "no such name"
         raise InvalidInput(f"{path}: {reason}", hint="Give the path of a CSV or Parquet file.") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise _not_plain(path)
-    return os.fdopen(descriptor, "rb")
 
 
 def file_kind(path: Path) -> FileKind:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
 from pathlib import Path
 from typing import Final
 
 from tallystick.errors import InvalidInput
+from tallystick.files import open_regular
 
 _BUFFER: Final = 1 << 20
 
@@ -20,12 +19,8 @@ def file_digest(path: Path) -> str:
     """
     sha256, buffer = hashlib.sha256(), bytearray(_BUFFER)
     view = memoryview(buffer)
-    # Non-blocking, because opening a pipe would wait for a writer before it could be refused.
-    flags = os.O_RDONLY | os.O_NONBLOCK
     try:
-        with open(path, "rb", buffering=0, opener=lambda name, _: os.open(name, flags)) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise InvalidInput(f"{path} is not a regular file")
+        with open_regular(path) as file:
             while count := file.readinto(buffer):
                 sha256.update(view[:count])
     except OSError as error:

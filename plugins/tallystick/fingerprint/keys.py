@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from chaincode.canonical import NotCanonical, decode, encode
 from tallystick.errors import CouldNotCheck, InvalidInput, Missing
-from tallystick.files import private_directory, read_private, sync_directory, write_atomic
+from tallystick.files import cannot_write, private_directory, read_private, remove, write_atomic
 
 SCHEME: Final = "tallystick-table-v1"
 KEY_SIZE: Final = 32
@@ -117,7 +117,7 @@ class Keyring:
     def erase(self, key_id: str) -> None:
         """Overwrite and delete the key. Copies elsewhere (backups, snapshots) are not reached.
 
-        Raises `Missing` when it is absent already.
+        Raises `Missing` when it is absent already, and `CouldNotCheck` when it cannot be changed.
         """
         path = self._path(key_id)
         try:
@@ -127,8 +127,9 @@ class Keyring:
                 os.fsync(file.fileno())
         except FileNotFoundError:
             raise self._absent(key_id) from None
-        path.unlink()
-        sync_directory(self.directory)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        remove(path)
 
     def _path(self, key_id: str) -> Path:
         if not _KEY_ID.fullmatch(key_id):

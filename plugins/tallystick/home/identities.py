@@ -19,7 +19,7 @@ from tallystick.identity import Authority, Identity, load_msp, load_user
 from tallystick.identity import organisation as organisations
 from tallystick.identity.certificates import load_certificate, load_revocations
 from tallystick.proof.errors import ProofError
-from tallystick.proof.membership import Membership, Msp, NotInForce, serialise_identity
+from tallystick.proof.membership import Membership, Msp, refusal_code, serialise_identity
 from tallystick.settings import Settings
 
 #: How long before its end a certificate is spoken of; in an authority's last year its members' get shorter.
@@ -99,7 +99,7 @@ def revoke(settings: Settings, msp_id: str, user: str) -> int | None:
 def require_signer(settings: Settings) -> None:
     """That what ``settings.user`` of ``settings.msp_id`` signs counts on the ledger now.
 
-    Raises `Refused` with the host's code where it does not, and `CouldNotCheck` where the key is not here.
+    Raises `Refused` with the host's code where it does not; where the key is not here, as `load_user`.
     """
     if wiring.on_channel(settings):
         with closing(wiring.open_channel(settings)) as ledger:
@@ -112,7 +112,7 @@ def require_signer(settings: Settings) -> None:
         in_force = Membership(wiring.config_in_force(settings).msps)
         in_force.judge(signer, time.time_ns() // 1_000_000)
     except ProofError as error:
-        code = error.code if isinstance(error, NotInForce) else "NOT_A_MEMBER"
+        code = refusal_code(error)
         hint = {
             "NOT_A_MEMBER": "Set TALLYSTICK_MSP and TALLYSTICK_USER to a member; see who is: tally members",
             "NOT_YET_VALID": "Compare this machine's clock with that of the machine that certified the user.",

@@ -7,10 +7,9 @@ the deed: an erasure that nobody knows of looks like a loss.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
 
 from tallystick import wiring
 from tallystick.clients.provenance import Reference, Request
@@ -24,28 +23,27 @@ from tallystick.reports.record import Record
 from tallystick.reports.summary import title
 from tallystick.settings import Settings
 from tallystick.steps import erasure
+from tallystick.steps.erasure import Named
 from tallystick.steps.workspace import Workspace
-
-_MOST_RECORDS: Final = 10_000_000
-_Bodies = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """``record`` is to be retired; with ``erase`` what it and the ``derived`` records name is destroyed,
-    unless the ``others``, those of datasets that are not erased, name it too."""
+    """``record`` is to be retired; with ``erase`` what it and the records that came from it name, ``own``, is
+    destroyed, unless the ``others``, those of datasets that are not erased, name it too."""
 
     record: Record
     erase: bool
-    derived: _Bodies = ()
-    others: _Bodies = ()
+    own: Named = field(default_factory=Named)
+    others: Named = field(default_factory=Named)
 
 
 def plan_retirement(settings: Settings, text: str, *, erase: bool, progress: Progress | None = None) -> Plan:
     """What retiring the record that ``text`` means takes; nothing is changed.
 
-    ``progress`` is told how many blocks were read. Raises as `find_checked` and `require_latest` do, and to
-    ``erase`` `InvalidInput` for what is no dataset and `NotAsRecorded` where the read index was changed.
+    ``progress`` is told how many blocks were read: into the index, and to ``erase`` once more all of them.
+    Raises as `find_checked` and `require_latest` do, and to ``erase`` `InvalidInput` for what is no dataset
+    and `NotAsRecorded` where the read index was changed.
     """
     require_latest(settings)
     with (
@@ -59,7 +57,7 @@ def plan_retirement(settings: Settings, text: str, *, erase: bool, progress: Pro
             raise InvalidInput(
                 f"{title(record.id)} is no dataset, so there is no key to destroy", hint="Leave out --erase."
             )
-        if any((compare_index(settings.index, ledger) or {}).values()):
+        if any((compare_index(settings.index, ledger, progress) or {}).values()):
             raise NotAsRecorded(
                 "the read index is not what the ledger gives, so it cannot say which files to remove",
                 hint="Nothing was changed. Make the index again: tally rebuild",
@@ -86,38 +84,26 @@ def retire(w: Workspace, plan: Plan, *, reason: str, recorded: Callable[[int | N
             reason=reason,
         )
         recorded(done.receipt.block)
-    return erasure.erase(w, plan.record.body, plan.derived, plan.others) if plan.erase else 0
+    return erasure.erase(w, plan.record.body, plan.own, plan.others) if plan.erase else 0
 
 
-def _told_apart(index: Index, record: Record) -> tuple[_Bodies, _Bodies]:
-    """The bodies of the records that came from ``record``, and those of all others that stand: other
+def _told_apart(index: Index, record: Record) -> tuple[Named, Named]:
+    """What ``record`` and the records that came from it name, and what all others that stand name: other
     datasets, whose keys are their own, and what came of those, without the erased ones."""
-    came = _came_of(index, record.id)
-    gone = came | {record.id}
-    for other in _erased(index) - {record.id}:
-        gone |= {other, *_came_of(index, other)}
-    records = index.latest(limit=_MOST_RECORDS)
-    return [each.body for each in records if each.id in came], [
-        each.body for each in records if each.id not in gone
-    ]
+    kinds = index.kinds().keys() - erasure.NAMELESS
+    own, others = Named(), Named()
+    came = index.derived([record.id], kinds - {"dataset"})
+    gone = index.derived(_erased(index), kinds - {"dataset"})
+    for each in index.every(kinds):
+        if each.id in came:
+            own.add(each.body)
+        elif each.id not in gone:
+            others.add(each.body)
+    return own, others
 
 
 def _erased(index: Index) -> set[str]:
     """The ids of the datasets that were erased before."""
-    retirements = [each.body for each in index.latest(kind="retirement", limit=_MOST_RECORDS)]
+    retirements = (each.body for each in index.every(["retirement"]))
     erased = {str(body["subject"]["id"]) for body in retirements if body["state"] == "erased"}
     return {each for each in erased if each.startswith("dataset/")}
-
-
-def _came_of(index: Index, root: str) -> set[str]:
-    nexts: dict[str, list[str]] = {}
-    for edge in index.descendants(root, limit=_MOST_RECORDS):
-        if not edge.source.startswith("dataset/"):
-            nexts.setdefault(edge.target, []).append(edge.source)
-    found: set[str] = set()
-    left = [root]
-    while left:
-        new = set(nexts.get(left.pop(), ())) - found
-        found |= new
-        left += new
-    return found

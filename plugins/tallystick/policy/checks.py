@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
+from tallystick.nearest import nearest
 from tallystick.policy.marked import Place
 from tallystick.policy.models import Column, ColumnType, DatasetPolicy, Rule
 
@@ -20,6 +20,11 @@ _SEEDS: Final = frozenset({"seed", "random_state", "random_seed", "bagging_seed"
 _NOT_RE2: Final = re.compile(r"\(\?(?:[=!>(#]|<[=!]|P=)|(?<!\\)(?:\\\\)*\\[1-9]")
 
 
+# A header with the first is refused too. Texts are shown on terminals and pages, and may have lines.
+_NOT_IN_NAMES: Final = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_IN_TEXT: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
 class Problem(NamedTuple):
     """What is wrong, and where (keys and list indices)."""
 
@@ -29,6 +34,7 @@ class Problem(NamedTuple):
 
 def problems(policy: DatasetPolicy) -> Iterator[Problem]:
     """Everything in ``policy`` that its own columns, task, split or privacy regime contradict."""
+    yield from _control_characters(policy)
     seen: set[str] = set()
     for index, column in enumerate(policy.columns):
         if column.name in seen:
@@ -46,15 +52,20 @@ def problems(policy: DatasetPolicy) -> Iterator[Problem]:
         yield from _rule(policy, rule, ("rules", index))
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """``; did you mean "…"?`` for the known word that looks most like ``word``, or nothing."""
-    close = closest(word, known)
-    return f'; did you mean "{close}"?' if close else ""
-
-
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that looks most like ``word``, if any looks alike."""
-    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), None)
+def _control_characters(policy: DatasetPolicy) -> Iterator[Problem]:
+    texts: list[tuple[Place, str | None]] = [
+        (("title",), policy.title),
+        (("source",), policy.source),
+        (("licence",), policy.licence),
+        (("purpose",), policy.purpose),
+        (("retention", "reason"), policy.retention.reason),
+        (("privacy", "reason"), policy.privacy.reason),
+    ]
+    bad: list[Place] = [place for place, text in texts if _NOT_IN_TEXT.search(text or "")]
+    names = enumerate(column.name for column in policy.columns)
+    bad += [("columns", index, "name") for index, name in names if _NOT_IN_NAMES.search(name)]
+    for place in bad:
+        yield Problem(place, f'"{place[-1]}" has a control character')
 
 
 def _references(policy: DatasetPolicy, names: set[str]) -> Iterator[Problem]:

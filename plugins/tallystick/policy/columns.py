@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tallystick.errors import InvalidInput, PolicyError
 from tallystick.fingerprint.data_file import check_header, csv_names, file_kind
-from tallystick.policy.checks import nearest
+from tallystick.nearest import nearest
 from tallystick.policy.models import DatasetPolicy
 
 

@@ -58,7 +58,9 @@ def new_policy(data: Path) -> str:
 
     in_csv = file_kind(data) == "csv"
     delimiter = _delimiter(data) if in_csv else ","
-    profiles = _profiles(data, column_names(data, delimiter), delimiter if in_csv else None)
+    names = column_names(data, delimiter)
+    _check_names(data, names)
+    profiles = _profiles(data, names, delimiter if in_csv else None)
     if not profiles[0].rows:
         raise InvalidInput(f"{data}: no rows", hint="A policy is written from a header line and rows.")
     nulls = [text for text in SPELLINGS if any(text in profile.null_spellings for profile in profiles)]
@@ -76,6 +78,23 @@ def _delimiter(data: Path) -> str:
     with open_plain(data) as file:
         line = file.readline(1 << 16)
     return max(",;\t|", key=lambda mark: line.count(mark.encode()))
+
+
+def _check_names(data: Path, names: list[str]) -> None:
+    """Refuse, before every row is read, what no policy can hold."""
+    from tallystick.policy.models import MAX_COLUMNS, MAX_NAME
+
+    if len(names) > MAX_COLUMNS:
+        raise InvalidInput(
+            f"{data}: {len(names):,} columns",
+            hint=f"A policy has at most {MAX_COLUMNS:,}: keep those you use.",
+        )
+    for position, name in enumerate(names, start=1):
+        if len(name) > MAX_NAME:
+            raise InvalidInput(
+                f"{data}:1  the name of column {position} is longer than {MAX_NAME} characters",
+                hint="Rename it. Has the file a header line?",
+            )
 
 
 def _profiles(data: Path, names: list[str], delimiter: str | None) -> list[Profile]:

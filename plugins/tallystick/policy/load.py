@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tallystick.errors import PolicyError
-from tallystick.policy.checks import Problem, closest, nearest, problems
+from tallystick.nearest import closest, nearest
+from tallystick.policy.checks import Problem, problems
 from tallystick.policy.marked import EDIT_ME, Marked, Place, read_marked
 from tallystick.policy.models import DatasetPolicy
 

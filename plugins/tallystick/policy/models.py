@@ -11,8 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from chaincode import canonical
 from tallystick import floats
 
+MAX_NAME: Final = 128
+"""Longest name of a column, in characters."""
+MAX_COLUMNS: Final = 2000
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
-ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
+ColumnName = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -144,7 +148,7 @@ class DatasetPolicy(_Part):
     task: Task
     model: Model
     split: Split
-    columns: Annotated[list[Column], Field(min_length=1, max_length=2000)]
+    columns: Annotated[list[Column], Field(min_length=1, max_length=MAX_COLUMNS)]
     rules: Annotated[list[Rule], Field(max_length=500)] = []
     privacy: Privacy
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tallystick.errors import InvalidInput
-from tallystick.fingerprint.columns import logical_type, utc_times
+from tallystick.fingerprint.columns import is_text, logical_type, utc_times
 
 SMALL_CELL: Final = 11
 """The fewest rows that may share a published value: the cell size suppression policy of the U.S. Centers for
@@ -129,7 +129,7 @@ class Profile:
                 self._ends.setdefault(kind, _Ends()).add(typed)
 
     def _count(self, present: pa.Array) -> None:
-        if self._values is not None and _is_text(present):
+        if self._values is not None and is_text(present.type):
             for item in pc.value_counts(present):
                 self._values[item["values"].as_py()] += item["counts"].as_py()
                 if len(self._values) > _MAX_CATEGORIES:
@@ -179,7 +179,7 @@ def _outward(value: Decimal, beyond: bool) -> Decimal:
 
 def _typed(array: pa.Array, kind: str) -> pa.Array:
     """``array`` as ``kind``. Raises `pa.ArrowInvalid` where a value is none."""
-    if _is_text(array):
+    if is_text(array.type):
         if not pc.all(pc.match_substring_regex(array, _PATTERNS[kind])).as_py():
             raise pa.ArrowInvalid
         if kind == "timestamp":
@@ -193,8 +193,3 @@ def _own_kind(kind: pa.DataType) -> list[str]:
     except InvalidInput:
         return []  # a list, say: read as text, its values are none, and the validation says so
     return [] if own in (None, "string") else ["float" if own == "decimal" else own]
-
-
-def _is_text(array: pa.Array) -> bool:
-    kind = array.type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

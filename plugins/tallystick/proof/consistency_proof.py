@@ -17,7 +17,7 @@ from tallystick.proof.text import (
     parse_base64,
     parse_decimal,
     parse_field,
-    split_lines,
+    split_proof,
     to_base64,
 )
 from tallystick.proof.trust import Judgement, TrustPolicy
@@ -53,12 +53,7 @@ def encode_consistency_proof(old_size: int, hashes: Sequence[bytes], note: str) 
 
 def parse_consistency_proof(text: str) -> ConsistencyProof:
     """The parts of a proof file, nothing verified. Raises `Malformed`."""
-    head, separator, note = text.partition("\n\n")
-    if not separator:
-        raise Malformed("consistency proof: no blank line before the checkpoint")
-    first, *lines = split_lines(head + "\n", "consistency proof")
-    if first != _MAGIC:
-        raise Malformed(f"consistency proof: the first line is not '{_MAGIC}'")
+    lines, note = split_proof(text, _MAGIC, "consistency proof")
     if not lines:
         raise Malformed("consistency proof: no old size")
     old = parse_decimal(parse_field(lines[0], "old", "consistency proof"), "consistency proof: the old size")

@@ -65,6 +65,11 @@ class NotInForce(NotProven):
         self.code = code
 
 
+def refusal_code(error: ProofError) -> str:
+    """The code under which a host refuses a signer of whom ``error`` says why he does not count."""
+    return error.code if isinstance(error, NotInForce) else "NOT_A_MEMBER"
+
+
 @dataclass(frozen=True)
 class _Root:
     certificate: x509.Certificate

@@ -53,6 +53,20 @@ def split_lines(text: str, what: str) -> list[str]:
     return text[:-1].split("\n")
 
 
+def split_proof(text: str, magic: str, what: str) -> tuple[list[str], str]:
+    """The lines of a proof file between its first, ``magic``, and the blank one; and the note below that.
+
+    Raises `Malformed`. The frame is C2SP's (tlog-proof), which our consistency proofs have too.
+    """
+    head, separator, note = text.partition("\n\n")
+    if not separator:
+        raise Malformed(f"{what}: no blank line before the checkpoint")
+    first, *lines = split_lines(head + "\n", what)
+    if first != magic:
+        raise Malformed(f"{what}: the first line is not '{magic}'")
+    return lines, note
+
+
 def parse_field(line: str, name: str, what: str) -> str:
     """What follows ``name`` and one space on ``line``, or `Malformed`."""
     head, space, value = line.partition(" ")

@@ -16,7 +16,7 @@ from tallystick.proof.text import (
     parse_base64,
     parse_decimal,
     parse_field,
-    split_lines,
+    split_proof,
     to_base64,
 )
 from tallystick.proof.trust import Judgement, TrustPolicy
@@ -58,12 +58,7 @@ def encode_tlog_proof(index: int, hashes: Sequence[bytes], note: str, extra: byt
 
 def parse_tlog_proof(text: str) -> TlogProof:
     """The parts of a proof file, nothing verified. Raises `Malformed`."""
-    head, separator, note = text.partition("\n\n")
-    if not separator:
-        raise Malformed("tlog-proof: no blank line before the checkpoint")
-    first, *lines = split_lines(head + "\n", "tlog-proof")
-    if first != _MAGIC:
-        raise Malformed(f"tlog-proof: the first line is not '{_MAGIC}'")
+    lines, note = split_proof(text, _MAGIC, "tlog-proof")
     extra = None
     if lines and lines[0].startswith("extra "):
         extra = parse_base64(parse_field(lines.pop(0), "extra", "tlog-proof"), "tlog-proof: the extra data")

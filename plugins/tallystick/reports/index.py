@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 from tallystick.errors import NotAsRecorded
 from tallystick.ledger.port import Ledger, LoggedRecord
@@ -80,18 +79,16 @@ def compare_index(path: Path, ledger: Ledger, progress: Progress | None = None) 
     """
     if not path.exists():
         return None
-    with schema.translated(path):
-        connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=60)
-        with contextlib.closing(connection):
-            try:
-                connection.execute("BEGIN")
-                if schema.is_strange(connection):
-                    raise NotAsRecorded(f"the read index {path} has other tables than an index has")
-                return _differences(connection, ledger, progress) if _is_current(connection) else None
-            except sqlite3.OperationalError:
-                raise
-            except sqlite3.DatabaseError as error:
-                raise NotAsRecorded(f"the read index {path} is damaged: {error}") from error
+    with schema.translated(path), contextlib.closing(schema.connect_to_read(path)) as connection:
+        try:
+            connection.execute("BEGIN")
+            if schema.is_strange(connection):
+                raise NotAsRecorded(f"the read index {path} has other tables than an index has")
+            return _differences(connection, ledger, progress) if _is_current(connection) else None
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise NotAsRecorded(f"the read index {path} is damaged: {error}") from error
 
 
 def _followed(path: Path, ledger: Ledger, progress: Progress | None) -> sqlite3.Connection:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tallystick.errors import InvalidInput
+from tallystick.nearest import nearest
 from tallystick.reports.record import Record
 
 _COLUMNS: Final = (
@@ -49,7 +52,7 @@ def reduced(edges: Iterable[Edge]) -> list[Edge]:
 
 
 class Index:
-    """Queries over one connection. Every list is bounded."""
+    """Queries over one connection. Every list is bounded, and so is what is read for it."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
@@ -76,11 +79,13 @@ class Index:
         self,
         *,
         kind: str | None = None,
+        without: str | None = None,
         stream: str | None = None,
         before: int | None = None,
         limit: int = 20,
     ) -> list[Record]:
-        """Records, newest first; ``before`` is the leaf of the last one on the page before."""
+        """Records, newest first, of one kind or ``without`` one; ``before`` is the leaf of the last one on
+        the page before."""
         tables, conditions, values = "records", ["1"], list[Any]()
         if stream is not None:
             tables = "records JOIN streams ON streams.leaf = records.leaf"
@@ -89,6 +94,9 @@ class Index:
         if kind is not None:
             conditions.append("kind = ?")
             values.append(kind)
+        if without is not None:
+            conditions.append("kind != ?")
+            values.append(without)
         if before is not None:
             conditions.append("records.leaf < ?")
             values.append(before)
@@ -96,6 +104,14 @@ class Index:
         return self._records(
             f"FROM {tables} WHERE {' AND '.join(conditions)} ORDER BY {order} DESC", values, limit
         )
+
+    def every(self, kinds: Collection[str]) -> Iterator[Record]:
+        """Every record of ``kinds``, one at a time, in no order that is promised."""
+        rows = self.connection.execute(
+            f"SELECT {_COLUMNS} FROM records WHERE kind IN (SELECT value FROM json_each(?))",  # noqa: S608
+            (json.dumps(sorted(kinds)),),
+        )
+        return (Record(*row) for row in rows)
 
     def get(self, record_id: str) -> Record | None:
         """The record of that very id."""
@@ -120,23 +136,23 @@ class Index:
             return found
         ids = self._by_prefix(text)
         if not ids:
-            raise InvalidInput(f'no record is called "{text}"', hint="See what there is: tally log")
+            raise self._unknown(text, kinds)
         if len(ids) > 1:
             raise InvalidInput(
-                f'"{text}" could be more than one record',
+                f'"{text}" could be more than one record{nearest(text, self._names(kinds))}',
                 hint="Say which: " + ", ".join(ids[:5]) + (", …" if len(ids) > 5 else ""),
             )
         record = self.get(ids[0])
         if record is None:
-            raise InvalidInput(f'no record is called "{text}"', hint="See what there is: tally log")
+            raise self._unknown(text, kinds)
         return record
 
     def referring_to(self, record_id: str, *, limit: int = 50) -> list[Record]:
         """The records that refer to this one, oldest first."""
         return self._records(
-            "FROM records WHERE records.leaf IN (SELECT leaf FROM links WHERE target = ?)"
-            " ORDER BY records.leaf",
-            [record_id],
+            "FROM records WHERE records.leaf IN"
+            " (SELECT DISTINCT leaf FROM links WHERE target = ? ORDER BY leaf LIMIT ?) ORDER BY records.leaf",
+            [record_id, limit],
             limit,
         )
 
@@ -151,12 +167,24 @@ class Index:
         return found[0] if found else None
 
     def ancestors(self, record_id: str, *, limit: int = _MOST_EDGES) -> list[Edge]:
-        """What the record came from, directly or not; the oldest ``limit`` steps."""
-        return self._walk("links.source = tree.id", "links.target", record_id, limit)
+        """What the record came from, directly or not; the nearest ``limit`` steps, oldest first."""
+        return self._walk("source", record_id, limit)
 
     def descendants(self, record_id: str, *, limit: int = _MOST_EDGES) -> list[Edge]:
-        """What came from the record, directly or not; the oldest ``limit`` steps."""
-        return self._walk("links.target = tree.id", "links.source", record_id, limit)
+        """What came from the record, directly or not; the nearest ``limit`` steps, oldest first."""
+        return self._walk("target", record_id, limit)
+
+    def derived(self, roots: Iterable[str], kinds: Collection[str]) -> set[str]:
+        """The ids ``roots`` and those of the records of ``kinds`` that came from them, directly or by others
+        of ``kinds``."""
+        rows = self.connection.execute(
+            "WITH RECURSIVE tree(id) AS (SELECT value FROM json_each(?) UNION"
+            " SELECT links.source FROM tree JOIN links ON links.target = tree.id"
+            " JOIN records ON records.leaf = links.leaf"
+            " WHERE kind IN (SELECT value FROM json_each(?))) SELECT id FROM tree",
+            (json.dumps(sorted(roots)), json.dumps(sorted(kinds))),
+        )
+        return {row[0] for row in rows}
 
     def pipelines(self, limit: int = 20) -> list[Record]:
         """The last record of each pipeline's runs, newest first."""
@@ -183,6 +211,15 @@ class Index:
             (kind, name, limit),
         )
         return [row[0] for row in rows]
+
+    def _names(self, kinds: Sequence[str]) -> list[str]:
+        """What records of ``kinds`` are called, without and with the kind."""
+        names = [(kind, name) for kind in kinds for name in self.subjects(kind)]
+        return [*(name for _, name in names), *("/".join(each) for each in names)]
+
+    def _unknown(self, text: str, kinds: Sequence[str]) -> InvalidInput:
+        guess = nearest(text, self._names(kinds))
+        return InvalidInput(f'no record is called "{text}"{guess}', hint="See what there is: tally log")
 
     def _by_name(self, text: str, kinds: Sequence[str]) -> Record | None:
         kind, separator, name = text.partition("/")
@@ -212,14 +249,23 @@ class Index:
             ids |= dict.fromkeys(row[0] for row in rows)
         return list(ids)
 
-    def _walk(self, join: str, step: str, record_id: str, limit: int) -> list[Edge]:
-        rows = self.connection.execute(
-            "WITH RECURSIVE tree(id) AS (SELECT ? UNION"  # noqa: S608
-            f" SELECT {step} FROM links JOIN tree ON {join})"
-            f" SELECT source, role, target FROM links JOIN tree ON {join} ORDER BY leaf LIMIT ?",
-            (record_id, limit),
-        )
-        return [Edge(*row) for row in rows]
+    def _walk(self, end: str, record_id: str, limit: int) -> list[Edge]:
+        """Breadth first along the links whose ``end`` is a record that was met; no link beyond ``limit`` is
+        read, however many there are."""
+        found: dict[Edge, int] = {}
+        met, left = {record_id}, deque([record_id])
+        while left and len(found) < limit:
+            rows = self.connection.execute(
+                f"SELECT source, role, target, leaf FROM links WHERE {end} = ? ORDER BY leaf LIMIT ?",  # noqa: S608
+                (left.popleft(), limit - len(found)),
+            )
+            for source, role, target, leaf in rows:
+                found[Edge(source, role, target)] = leaf
+                there = target if end == "source" else source
+                if there not in met:
+                    met.add(there)
+                    left.append(there)
+        return sorted(found, key=found.__getitem__)
 
     def _records(self, rest: str, values: Sequence[Any], limit: int) -> list[Record]:
         rows = self.connection.execute(f"SELECT {_COLUMNS} {rest} LIMIT ?", [*values, limit])

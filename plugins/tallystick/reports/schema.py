@@ -9,8 +9,10 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from tallystick.errors import CouldNotCheck
+from tallystick.files import alone, check_database
 
 #: Raised with every change below: an index of another version is thrown away and made again.
 VERSION: Final = 2
@@ -49,16 +51,29 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises `CouldNotCheck` where it cannot be made, and sqlite3's errors.
     """
     try:
+        check_database(path)
         if not path.exists():
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise _unusable(path, error) from error
     connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        # Of several that change the mode at once SQLite turns away all but one, however long it may wait.
+        with alone(path.with_name(path.name + ".lock")):
+            connection.execute("PRAGMA journal_mode = WAL")
     # What a power cut takes away is read from the blocks again.
     connection.execute("PRAGMA synchronous = NORMAL")
     return connection
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """A connection to the index at ``path`` that writes nothing. Raises as `connect` does."""
+    try:
+        check_database(path)
+    except OSError as error:
+        raise _unusable(path, error) from error
+    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, timeout=60)
 
 
 def is_strange(connection: sqlite3.Connection) -> bool:

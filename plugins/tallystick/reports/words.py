@@ -1,4 +1,4 @@
-"""Words that the terminal and the dashboard share: commands as typed from here, and times."""
+"""Words that the terminal and the dashboard share: commands as typed from here, times, and others' text."""
 
 from __future__ import annotations
 
@@ -31,6 +31,14 @@ def _program(name: str) -> str:
     except (OSError, ValueError):  # the working directory is gone, or elsewhere
         shown = path
     return shlex.quote(str(shown) if len(shown.parts) > 1 else f"./{shown}")
+
+
+def safe(text: str) -> str:
+    """``text`` with everything but printable characters spelled out, so that it steers no terminal."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
 def utc(time_ms: int) -> str:

@@ -7,65 +7,83 @@ backups and copies outside the home, what MLflow holds, and the plain digests in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from chaincode import canonical
 from tallystick import sealing
-from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
+from tallystick.errors import CouldNotCheck, InvalidInput, Missing, NotAsRecorded
 from tallystick.files import alone, private_directory
 from tallystick.fingerprint.keys import TableKey
+from tallystick.folders import read_manifest
 from tallystick.steps.opening import table_key
 from tallystick.steps.run_record import read_run_record
 from tallystick.steps.validation import remove_data_docs
 from tallystick.steps.workspace import Workspace
 from tallystick.store import Store
 
+#: Kinds of records that name no object. One that is forgotten here is read for nothing and harms nobody.
+NAMELESS: Final = frozenset({"charter", "use", "retirement", "outcome", "pipeline", "attestation"})
+
 _MOST_MANIFEST: Final = 64 << 20
 
+#: How a record names an object: `sealing.PLAIN` or `sealing.KEYED`, and that digest.
+_Digest = tuple[str, str]
 
-def erase(
-    w: Workspace,
-    dataset: Mapping[str, Any],
-    derived: Sequence[Mapping[str, Any]],
-    others: Sequence[Mapping[str, Any]],
-) -> int:
+
+@dataclass(frozen=True)
+class Named:
+    """The objects that records name, each once. ``manifests`` and ``run_records`` are those of
+    ``objects`` that name others in turn."""
+
+    objects: set[_Digest] = field(default_factory=set)
+    manifests: set[_Digest] = field(default_factory=set)
+    run_records: set[_Digest] = field(default_factory=set)
+
+    def add(self, body: Mapping[str, Any]) -> None:
+        """Take in what a record's ``body`` names."""
+        self.objects.update(_digests(body))
+        self.run_records.update(_digests(body.get("sealed")))
+        self.manifests.update(_digests(body.get("artifacts")))
+
+
+def erase(w: Workspace, dataset: Mapping[str, Any], own: Named, others: Named) -> int:
     """Erase what the dataset record ``dataset`` and what came of it name, and all that was sealed under its
     key; how many objects.
 
-    ``dataset`` is that record's body, ``derived`` those of the records that came from it, other datasets
-    and what came of those left out; ``others`` those of all other records that
-    stand: what they name too stays. Run again it goes on where it was stopped. Raises `CouldNotCheck` where
-    something cannot be removed.
+    ``dataset`` is that record's body; ``own`` what it and the records that came from it name, other
+    datasets and what came of those left out; ``others`` what all other records that stand name, which
+    stays. Run again it goes on where it was stopped. Raises `CouldNotCheck` where something cannot be
+    removed.
     """
     # Whatever a running step stores now, it stores before, and is found, or after, and finds no key.
     with alone(private_directory(w.store.root)):
         remembered = sealing.remembered(w.store)
-        own = [digests for body in (dataset, *derived) for digests in _digests(body)]
-        own += _sealed(w, dataset, remembered)
-        going = _reached(w.store, [sha256 for digests in own for sha256 in _named(remembered, digests)])
-        staying = _reached(w.store, [*_elsewhere(remembered, own), *_plain(others)])
+        mine = _sealed(w, dataset, remembered) | {
+            sealed for how, sealed in own.objects if how == sealing.KEYED
+        }
+        theirs = {sealed: sha256 for sealed, sha256 in remembered.items() if sealed not in mine}
+        going = _reached(w.store, own, remembered) | {remembered[each] for each in mine & remembered.keys()}
+        staying = _reached(w.store, others, theirs) | set(theirs.values())
         removed = 0
         for sha256 in sorted(going - staying):
             removed += remove_data_docs(w.store, sha256) + w.store.delete(sha256)
         # Last, so that a run that is stopped can be done again: without these nothing would be found.
-        for digests in own:
-            sealing.forget(w.store, digests)
-        with suppress(CouldNotCheck):  # destroyed before
+        for sealed in mine:
+            sealing.forget(w.store, {sealing.KEYED: sealed})
+        with suppress(Missing):  # destroyed before
             w.keyring.erase(dataset["table"]["key"])
         return removed
 
 
-def _sealed(
-    w: Workspace, dataset: Mapping[str, Any], remembered: Mapping[str, str]
-) -> list[Mapping[str, str]]:
+def _sealed(w: Workspace, dataset: Mapping[str, Any], remembered: Mapping[str, str]) -> set[str]:
     """What is remembered under the dataset's key, recorded or not: of a training that was killed too."""
     try:
         key = table_key(w.keyring, dataset)
     except CouldNotCheck:
-        return []
-    return [{sealing.KEYED: sealed} for sealed, sha256 in remembered.items() if _opens(key, sealed, sha256)]
+        return set()
+    return {sealed for sealed, sha256 in remembered.items() if _opens(key, sealed, sha256)}
 
 
 def _opens(key: TableKey, sealed: str, sha256: str) -> bool:
@@ -75,12 +93,12 @@ def _opens(key: TableKey, sealed: str, sha256: str) -> bool:
         return False
 
 
-def _digests(value: Any) -> Iterator[Mapping[str, str]]:
-    """Every set of digests in a record's body."""
+def _digests(value: Any) -> Iterator[_Digest]:
+    """Every digest of an object in a part of a record's body; what has an id is a record."""
     if isinstance(value, Mapping):
-        if value.keys() <= {sealing.PLAIN, sealing.KEYED} and value:
-            yield value
-        else:
+        if value and value.keys() <= {sealing.PLAIN, sealing.KEYED}:
+            yield from value.items()
+        elif "id" not in value:
             for item in value.values():
                 yield from _digests(item)
     elif isinstance(value, list):
@@ -88,41 +106,31 @@ def _digests(value: Any) -> Iterator[Mapping[str, str]]:
             yield from _digests(item)
 
 
-def _named(remembered: Mapping[str, str], digests: Mapping[str, str]) -> list[str]:
-    """The object that ``digests`` name, if it is known here."""
-    sha256 = digests.get(sealing.PLAIN) or remembered.get(digests[sealing.KEYED])
-    return [sha256] if sha256 else []
+def _reached(store: Store, named: Named, remembered: Mapping[str, str]) -> set[str]:
+    """The SHA-256 of the objects that are ``named`` and known here, and of those that they name in turn: a
+    folder's files, a run's predictions."""
+
+    def known(digests: Iterable[_Digest]) -> set[str]:
+        plain = {digest if how == sealing.PLAIN else remembered.get(digest) for how, digest in digests}
+        return {sha256 for sha256 in plain if sha256 is not None}
+
+    return known(named.objects).union(
+        *(_named_by(_members, store, sha256) for sha256 in known(named.manifests)),
+        *(_named_by(_predictions, store, sha256) for sha256 in known(named.run_records)),
+    )
 
 
-def _elsewhere(remembered: Mapping[str, str], own: Sequence[Mapping[str, str]]) -> list[str]:
-    mine = {digests.get(sealing.KEYED) for digests in own}
-    return [sha256 for sealed, sha256 in remembered.items() if sealed not in mine]
-
-
-def _plain(bodies: Iterable[Mapping[str, Any]]) -> list[str]:
-    return [
-        digests[sealing.PLAIN] for body in bodies for digests in _digests(body) if sealing.PLAIN in digests
-    ]
-
-
-def _reached(store: Store, named: Iterable[str]) -> set[str]:
-    """The objects ``named`` and those that they name: a folder's files, a run's predictions."""
-    found: set[str] = set()
-    for sha256 in named:
-        found |= {sha256, *_members(store, sha256), *_predictions(store, sha256)}
-    return found
-
-
-def _predictions(store: Store, sha256: str) -> list[str]:
+def _named_by(read: Callable[[Store, str], list[str]], store: Store, sha256: str) -> list[str]:
+    """What ``read`` finds in an object; nothing in one that is gone or is not what its record says."""
     try:
-        return [read_run_record(store, sha256).value["predictions"]["sha256"]]
+        return read(store, sha256)
     except (CouldNotCheck, NotAsRecorded, InvalidInput):
         return []
 
 
 def _members(store: Store, sha256: str) -> list[str]:
-    try:
-        value = canonical.decode(store.read(sha256, _MOST_MANIFEST))
-        return [item["sha256"] for item in value["files"]] if value.keys() == {"files", "v"} else []
-    except (CouldNotCheck, NotAsRecorded, InvalidInput, ValueError, KeyError, TypeError, AttributeError):
-        return []
+    return [member for _, member in read_manifest(store.read(sha256, _MOST_MANIFEST), sha256)]
+
+
+def _predictions(store: Store, sha256: str) -> list[str]:
+    return [read_run_record(store, sha256).value["predictions"]["sha256"]]

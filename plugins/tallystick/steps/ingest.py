@@ -119,7 +119,7 @@ def _fingerprinted(w: Workspace, source: Path, taken: _Taken) -> _Read:
     from tallystick.fingerprint.tables import fingerprint_table
     from tallystick.steps.tables import Rows
 
-    path, policy = w.store.path(taken.stored.digest), taken.policy
+    path, policy = w.store.location(taken.stored.digest), taken.policy
     # A key of its own for every version: destroying it erases this version and no other.
     key = w.keyring.create(policy.name).table_key()
     try:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from chaincode import canonical
@@ -65,16 +64,10 @@ class ScreeningResult:
         return canonical.encode({"v": 1, "checked_classes": self.checked_classes, "findings": findings})
 
 
-def screen(data: Path | str | pyarrow.Table, policy: DatasetPolicy) -> ScreeningResult:
-    """Screen a data file, or a table that `read_table` made, against the 18 identifier classes.
-
-    Raises `InvalidInput` for a file that cannot be read as the policy says.
-    """
+def screen(table: pyarrow.Table, policy: DatasetPolicy) -> ScreeningResult:
+    """Screen a table that `read_table` made against the 18 identifier classes."""
     import polars
 
-    from tallystick.steps.tables import read_table
-
-    table = read_table(Path(data), policy) if isinstance(data, str | Path) else data
     findings: list[Finding] = []
     for column in policy.columns:
         values = cast("polars.Series", polars.from_arrow(table[column.name]))

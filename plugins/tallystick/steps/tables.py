@@ -8,15 +8,15 @@ without its key) is `InvalidInput`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tallystick.errors import InvalidInput
-from tallystick.fingerprint.columns import FALSE, TRUE, ZONED
+from tallystick.fingerprint.columns import FALSE, TRUE, ZONED, is_text
 from tallystick.fingerprint.csv_source import Dialect, csv_rows_guess, open_csv
 from tallystick.fingerprint.data_file import file_kind
 from tallystick.fingerprint.sources import Source, open_parquet, stream
@@ -40,6 +40,13 @@ _LIKELY: Final = {
 }
 
 
+class Unparsed(NamedTuple):
+    """How many values of a column were not of its type, and the first data row with one, from 1."""
+
+    values: int
+    row: int
+
+
 class Rows:
     """The rows of a CSV or Parquet file as batches of the policy's columns, in its order; read once.
 
@@ -52,7 +59,7 @@ class Rows:
         check_columns(policy, path)
         self._path, self._policy = path, policy
         self._fields = [pa.field(column.name, TYPES[column.type]) for column in policy.columns]
-        self._unparsed: dict[str, int] = {}
+        self._unparsed: dict[str, tuple[int, int]] = {}
         self._keyless: dict[str, int] = {}
         if file_kind(path) == "parquet":
             _, self._raw, self.rows_guess = open_parquet(path, [column.name for column in policy.columns])
@@ -78,16 +85,22 @@ class Rows:
         """As what a fingerprint streams. Times are read as UTC where they name no zone."""
         return stream(pa.schema(self._fields), iter(self), self.rows_guess)
 
-    def table(self) -> pa.Table:
-        """All rows in memory, with the counts that `unparsed` tells."""
-        table = pa.Table.from_batches(list(self))
+    def table(self, progress: Callable[[int], object] = lambda _: None) -> pa.Table:
+        """All rows in memory, with what `unparsed` tells; ``progress`` is told of each batch's rows."""
+        batches = []
+        for batch in self:
+            batches.append(batch)
+            progress(batch.num_rows)
+        table = pa.Table.from_batches(batches)
         counts = {_UNPARSED: json.dumps(self._unparsed, sort_keys=True).encode()} if self._unparsed else None
         return table.replace_schema_metadata(counts)
 
     def _column(self, source: pa.Array, column: Column, rows: int) -> pa.Array:
         result = _typed(source, column.type)
         if count := result.null_count - source.null_count:
-            self._unparsed[column.name] = self._unparsed.get(column.name, 0) + count
+            wrong = pc.index(pc.and_(pc.is_null(result), pc.is_valid(source)), True).as_py()
+            before, first = self._unparsed.get(column.name, (0, rows + wrong + 1))
+            self._unparsed[column.name] = before + count, first
         if column.name in self._policy.keys and column.name not in self._keyless:
             row = pc.index(pc.is_null(result, nan_is_null=True), True).as_py()
             if row >= 0:
@@ -110,10 +123,10 @@ def read_table(path: Path, policy: DatasetPolicy) -> pa.Table:
     return Rows(Path(path), policy).table()
 
 
-def unparsed(table: pa.Table) -> dict[str, int]:
-    """How many values of each column were not of its type and stand as null in ``table``."""
-    found: dict[str, int] = json.loads((table.schema.metadata or {}).get(_UNPARSED, b"{}"))
-    return found
+def unparsed(table: pa.Table) -> dict[str, Unparsed]:
+    """The columns of ``table`` in which values were not of their type and stand as null."""
+    found: dict[str, list[int]] = json.loads((table.schema.metadata or {}).get(_UNPARSED, b"{}"))
+    return {name: Unparsed(*each) for name, each in found.items()}
 
 
 def _typed(array: pa.Array, kind: str) -> pa.Array:
@@ -122,7 +135,7 @@ def _typed(array: pa.Array, kind: str) -> pa.Array:
         array = array.cast(array.type.value_type)
     if array.type == TYPES[kind]:
         return array
-    if not _is_text(array.type):
+    if not is_text(array.type):
         return _cast(array, TYPES[kind]) if _kindred(array.type, kind) else pa.nulls(len(array), TYPES[kind])
     if kind == "string":
         return array.cast(pa.string())
@@ -158,10 +171,6 @@ def _cast(array: pa.Array, wanted: pa.DataType) -> pa.Array:
             return pa.nulls(1, wanted)
         middle = len(array) // 2
         return pa.concat_arrays([_cast(array[:middle], wanted), _cast(array[middle:], wanted)])
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _kindred(kind: pa.DataType, wanted: str) -> bool:

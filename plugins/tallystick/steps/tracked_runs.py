@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from tallystick.errors import CouldNotCheck
 from tallystick.files import private_directory
@@ -42,12 +42,11 @@ class TrackedRun:
     """What MLflow holds of a run. ``fields`` are as a run record's ``tracked`` has them
     (docs/formats/run-record.md); ``artifacts`` the logged models' files and the run's own: path to SHA-256.
 
-    ``elsewhere`` names a place outside the home from which MLflow serves them; what is digested lies in the
-    home. ``registered`` are the registry's versions that name the run.
+    ``elsewhere`` names a place from which MLflow serves them that was not looked at; what is digested lies
+    in the home. ``registered`` are the registry's versions that name the run.
     """
 
     run_id: str
-    experiment: str
     fields: dict[str, str]
     params: dict[str, str]
     metrics: dict[str, float]
@@ -72,16 +71,19 @@ def find_run(settings: Settings, run_id: str) -> TrackedRun | None:
         if run is None or run.info.lifecycle_stage == "deleted":
             return None
         models = _models(client, run)
-        artifacts, elsewhere = {f"run/{name}": "" for name in _own_files(settings, run)}, ""
+        fields = _fields(run, models)
+        own, elsewhere = _own_files(settings, run)
+        if own is None:  # no field of this name is ever recorded
+            fields["artifact_uri"] = run.info.artifact_uri
+        artifacts = {f"run/{name}": "" for name in own or ()}
         for model in models:
-            files, other = _files(settings, model.artifact_location, 4)
+            files, other = _files(settings, model)
             artifacts |= files
             elsewhere = elsewhere or other
         places = {f"models:/{model.model_id}": model.artifact_location for model in models}
         return TrackedRun(
             run_id,
-            client.get_experiment(run.info.experiment_id).name,
-            _fields(run, models),
+            fields,
             dict(run.data.params),
             _metrics(client, run),
             artifacts,
@@ -157,9 +159,12 @@ def _unless_gone(read: Callable[[], Any]) -> Any:
 
 def _models(client: MlflowClient, run: Any) -> list[Any]:
     """The models that a run logged, without those that were deleted."""
-    outputs = run.outputs.model_outputs if run.outputs else []
-    found = [_unless_gone(lambda id=each.model_id: client.get_logged_model(id)) for each in outputs]  # type: ignore[misc]
+    found = [_unless_gone(lambda id=each.model_id: client.get_logged_model(id)) for each in _outputs(run)]  # type: ignore[misc]
     return [model for model in found if model is not None]
+
+
+def _outputs(run: Any) -> list[Any]:
+    return list(run.outputs.model_outputs) if run.outputs else []
 
 
 def _fields(run: Any, models: list[Any]) -> dict[str, str]:
@@ -180,20 +185,28 @@ def _fields(run: Any, models: list[Any]) -> dict[str, str]:
         found |= {f"{name}.name": str(model.name), f"{name}.status": str(model.status), f"{name}.run": own}
         found |= {f"{name}.param {key}": str(text) for key, text in model.params.items()}
         found |= {f"{name}.metric {each.key}": repr(each.value) for each in model.metrics or []}
+        more = {"type": model.model_type, "status_message": model.status_message}
+        found |= {f"{name}.{part}": str(text) for part, text in more.items() if text}
+    for number, each in enumerate(run.inputs.model_inputs if run.inputs else [], 1):
+        found[f"model input {number}"] = str(each.model_id)
+    found |= {f"{each.model_id}.step": str(each.step) for each in _outputs(run) if each.step}
     return found
 
 
 def _metrics(client: MlflowClient, run: Any) -> dict[str, float]:
-    """The last value of each metric; and, as one more metric, what its history has beside that value.
+    """The last value of each metric; and, as one more metric, what its history has beside that value, and a
+    step that is not 0.
 
     MLflow keeps both, in different tables, and shows the history as the metric's curve.
     """
     found = dict(run.data.metrics)
-    for name, value in run.data.metrics.items():
-        history = [each.value for each in client.get_metric_history(run.info.run_id, name)]
-        if history != [value]:
-            other = [each for each in history if each != value]
-            found[f"{name} (history)"] = other[0] if other else float("nan")
+    for last in run.data.to_proto().metrics:
+        history = client.get_metric_history(run.info.run_id, last.key)
+        if [each.value for each in history] != [last.value]:
+            other = [each.value for each in history if each.value != last.value]
+            found[f"{last.key} (history)"] = other[0] if other else float("nan")
+        if steps := [each.step for each in (last, *history) if each.step]:
+            found[f"{last.key} (step)"] = float(steps[0])
     return found
 
 
@@ -214,50 +227,64 @@ def _registered(client: MlflowClient, run_id: str, places: Mapping[str, str]) ->
     )
 
 
-def _own_files(settings: Settings, run: Any) -> list[str]:
-    """Names of what was logged to the run itself: `track` logs nothing there."""
+def _own_files(settings: Settings, run: Any) -> tuple[list[str] | None, str]:
+    """Names of what was logged to the run itself, where `track` logs nothing; None where MLflow's place of
+    them is none of `track`'s. And what `TrackedRun.elsewhere` says."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     if is_of_home(settings):
-        here, _ = _in_home(settings, run.info.artifact_uri, 3)
-        return [path.relative_to(here).as_posix() for path in _walk(settings, here)]
+        here, elsewhere = _in_home(settings, run.info.artifact_uri, run.info.run_id, "artifacts")
+        if here is None:
+            return None, elsewhere
+        return [path.relative_to(here).as_posix() for path in _walk(settings, here)], elsewhere
     repository: Any = get_artifact_repository(run.info.artifact_uri)
-    return [each.path for each in repository.list_artifacts()]
+    return [each.path for each in repository.list_artifacts()], ""
 
 
-def _files(settings: Settings, place: str, parts: int) -> tuple[dict[str, str], str]:
-    """The files at MLflow's ``place``: path to SHA-256; and what `TrackedRun.elsewhere` says."""
+def _files(settings: Settings, model: Any) -> tuple[dict[str, str], str]:
+    """A logged model's files, path to SHA-256, none where MLflow's place of them is none of `track`'s; and
+    what `TrackedRun.elsewhere` says."""
     from mlflow.artifacts import download_artifacts
 
+    place = model.artifact_location
     if is_of_home(settings):
-        here, elsewhere = _in_home(settings, place, parts)
-        return {
-            path.relative_to(here).as_posix(): file_digest(path) for path in _walk(settings, here)
-        }, elsewhere
+        here, elsewhere = _in_home(settings, place, "models", model.model_id, "artifacts")
+        if here is None:
+            return {}, elsewhere
+        return {path.relative_to(here).as_posix(): _digest(path) for path in _walk(settings, here)}, elsewhere
     with tempfile.TemporaryDirectory() as folder:
         root = Path(download_artifacts(artifact_uri=place, dst_path=str(private_directory(Path(folder)))))
         paths = [path for path in sorted(root.rglob("*")) if path.is_file()]
         return {path.relative_to(root).as_posix(): file_digest(path) for path in paths}, ""
 
 
-def _in_home(settings: Settings, place: str, parts: int) -> tuple[Path, str]:
-    """Where in the home the files at ``place`` lie, by the last ``parts`` of its path; and ``place`` itself
-    if it is another one that is there.
+def _in_home(settings: Settings, place: str, *end: str) -> tuple[Path | None, str]:
+    """Where in the home the files at ``place`` lie, which ends in the name of an experiment and ``end``; and
+    ``place`` itself if it is another one that is there.
 
-    MLflow keeps absolute paths: in a home that was moved or copied they lead to the one it came from.
+    MLflow keeps absolute paths: in a home that was moved or copied they lead to the one it came from. But
+    they have the form in which `track` writes them, letter by letter: of any other (a path alone, a query,
+    a fragment) MLflow makes a folder by rules of its own, so it leads to None and is elsewhere.
     """
-    address = urlsplit(place)
-    path = Path(unquote(address.path)).resolve()
-    if address.scheme not in ("", "file") or len(path.parts) <= parts:
-        raise CouldNotCheck("MLflow keeps a run's artifacts outside this home")
-    here = settings.mlflow_artifacts.resolve().joinpath(*path.parts[-parts:])
-    return here, str(path) if path != here and path.exists() else ""
+    path, root = Path(unquote(place.removeprefix("file://"))), settings.mlflow_artifacts
+    above, tail = path.parts[: -len(end) - 1], path.parts[-len(end) - 1 :]
+    ours = tail[1:] == end and above[-2:] == root.parts[-2:]
+    if not ours or not path.is_absolute() or path.as_uri() != place:
+        return None, place
+    here = root.resolve().joinpath(*tail)
+    return here, str(path) if path.resolve() != here.resolve() and path.exists() else ""
 
 
 def _walk(settings: Settings, folder: Path) -> list[Path]:
-    """The files below ``folder``. Raises `CouldNotCheck` for a link that leads out of the home."""
+    """What lies below ``folder`` and is no directory itself; a link to one, which MLflow follows, is none.
+    Raises `CouldNotCheck` for a link that leads out of the home."""
     paths = sorted(folder.rglob("*"))
     home = settings.home.resolve()
     if any(not path.resolve().is_relative_to(home) for path in paths):
         raise CouldNotCheck("a link among a run's artifacts leads out of this home")
-    return [path for path in paths if path.is_file()]
+    return [path for path in paths if path.is_symlink() or not path.is_dir()]
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file; words for a pipe, a link to a directory, and what else `track` never writes."""
+    return file_digest(path) if path.is_file() else "no plain file"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.errors import CouldNotCheck, TallystickError, Unreachable
-from tallystick.files import alone, private_directory
+from tallystick.files import alone, check_database, private_directory
 from tallystick.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,9 +49,26 @@ def tracking(settings: Settings) -> Iterator[MlflowClient]:
     os.environ |= _QUIET
     with _bounded():
         with _translated(settings, Unreachable, "MLflow cannot be reached"):
+            _look(settings)
             client = _client(settings)
         with _translated(settings, CouldNotCheck, "MLflow could not do its part"):
             yield client
+
+
+def _look(settings: Settings) -> None:
+    """Raise `Unreachable` for a file of a database that cannot be opened: MLflow would try for an hour."""
+    file = Path(settings.mlflow_uri.removeprefix(_SQLITE))
+    if not is_local(settings):
+        return
+    try:
+        check_database(file)
+        if file.exists() and not os.access(file, os.R_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise Unreachable(
+            f"MLflow's database {file} cannot be opened: {error.strerror}",
+            hint="Put it back as it was, or restore it from a backup.",
+        ) from None
 
 
 def _client(settings: Settings) -> MlflowClient:
@@ -81,7 +99,7 @@ def _translated(settings: Settings, kind: type[CouldNotCheck], message: str) -> 
         # What lies beneath MLflow (SQLAlchemy, requests, storage) raises classes of its own; a damaged
         # database makes it trip over anything.
         said = getattr(error, "error_code", None) or type(error).__name__
-        raise kind(f"{message}: {said}", hint=f"Is it there and whole? {settings.mlflow_uri}") from None
+        raise kind(f"{message}: {said}", hint=f"Is it there and whole? {settings.mlflow_shown}") from None
 
 
 @contextmanager

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from tallystick.policy import DatasetPolicy
 
-_FORMAT: Final = {"result_format": "BASIC", "partial_unexpected_count": 0}
+_COUNTED: Final = {"result_format": "BASIC", "partial_unexpected_count": 0}
+_LOCATED: Final = _COUNTED | {"result_format": "COMPLETE"}
 _COUNTS: Final = ("element_count", "missing_count", "unexpected_count")
 # What Great Expectations keeps about an expectation that does not change what is expected.
 _ADMINISTRATIVE: Final = frozenset({
@@ -34,7 +35,8 @@ _ADMINISTRATIVE: Final = frozenset({
 class ValidationOutcome:
     """What a validation gave. ``canonical`` and ``suite_canonical`` are what is kept and digested.
 
-    ``failed`` names the expectations, such as ``expect_column_values_to_be_between(age)``.
+    ``failed`` names the expectations, such as ``expect_column_values_to_be_between(age)``. ``first`` has the
+    first data row, from 1, that broke an expectation, where that was asked for and one row can.
     """
 
     passed: bool
@@ -43,6 +45,7 @@ class ValidationOutcome:
     canonical: bytes
     suite_canonical: bytes
     native: Any = field(repr=False, compare=False)
+    first: dict[str, int] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -50,23 +53,24 @@ class ValidationOutcome:
         return canonical.digest(self.canonical)
 
 
-def validate(data: Path | str | pyarrow.Table, policy: DatasetPolicy) -> ValidationOutcome:
-    """Validate a data file, or a table that `read_table` made, against ``policy``.
+def validate(table: pyarrow.Table, policy: DatasetPolicy, *, locate: bool = False) -> ValidationOutcome:
+    """Validate a table that `read_table` made against ``policy``; with ``locate``, ``first`` is told too, and
+    ``native`` holds values.
 
-    Raises `InvalidInput` before anything is evaluated for a file that is empty, damaged, lacks a column
-    or has a row without a key (`DatasetPolicy.keys`). Everything else that breaks the policy is a failed
-    expectation in the outcome, a value of the wrong type and an expectation that broke included.
+    Everything that breaks the policy is a failed expectation in the outcome, a value of the wrong type and
+    an expectation that broke included.
     """
-    from tallystick.steps.tables import read_table, unparsed
+    from tallystick.steps.tables import unparsed
 
-    table = read_table(Path(data), policy) if isinstance(data, str | Path) else data
     checks = compile_policy(policy)
-    native = _evaluate(_frame(table), checks)
+    native = _evaluate(_frame(table), checks, _LOCATED if locate else _COUNTED)
     results = {result.expectation_config.meta["name"]: result for result in native.results}
+    first = _first_rows(results)
     bad = unparsed(table)
     for check in checks:
         if check.is_type and check.columns[0] in bad:
-            _fail_type(results[check.name], table.num_rows, bad[check.columns[0]])
+            count, first[check.name] = bad[check.columns[0]]
+            _fail_type(results[check.name], table.num_rows, count)
     entries = [_entry(check, results.get(check.name)) for check in checks]
     failed = tuple(entry["expectation"] for entry in entries if not entry["success"])
     native.success = not failed
@@ -79,6 +83,7 @@ def validate(data: Path | str | pyarrow.Table, policy: DatasetPolicy) -> Validat
         ),
         suite_canonical=_suite(policy, checks, results),
         native=native,
+        first=first if locate else {},
     )
 
 
@@ -110,7 +115,7 @@ def _gx() -> Any:
     return great_expectations
 
 
-def _evaluate(frame: pandas.DataFrame, checks: list[Check]) -> Any:
+def _evaluate(frame: pandas.DataFrame, checks: list[Check], told: dict[str, Any]) -> Any:
     gx = _gx()
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
@@ -123,7 +128,7 @@ def _evaluate(frame: pandas.DataFrame, checks: list[Check]) -> Any:
     definition = context.validation_definitions.add(
         gx.ValidationDefinition(name="policy", data=batch, suite=suite)
     )
-    return definition.run(batch_parameters={"dataframe": frame}, result_format=_FORMAT)
+    return definition.run(batch_parameters={"dataframe": frame}, result_format=told)
 
 
 def _native(check: Check) -> Any:
@@ -153,6 +158,11 @@ def _frame(table: pyarrow.Table) -> pandas.DataFrame:
     }
     frame: pandas.DataFrame = table.replace_schema_metadata(None).to_pandas(types_mapper=nullable.get)
     return frame
+
+
+def _first_rows(results: dict[str, Any]) -> dict[str, int]:
+    rows = {name: result.result.get("unexpected_index_list") for name, result in results.items()}
+    return {name: int(min(broke)) + 1 for name, broke in rows.items() if broke}
 
 
 def _fail_type(result: Any, rows: int, count: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tallystick import sealing
 from tallystick.clients.provenance import Reference, Requests
 from tallystick.errors import CouldNotCheck
-from tallystick.files import private_directory, read_small, write_atomic
+from tallystick.files import private_directory, read_small, remove, write_atomic
 from tallystick.steps.errors import CheckFailed
 from tallystick.steps.ingest import Ingested
 from tallystick.steps.opening import open_dataset, store_of
@@ -73,13 +73,13 @@ def data_docs(store: Store, result: str) -> Path:
 
 
 def remove_data_docs(store: Store, result: str) -> bool:
-    """Remove the page that `data_docs` finds; whether there was one."""
+    """Remove the page that `data_docs` finds; whether there was one. Raises `CouldNotCheck` if it stays."""
     place = _docs_place(store, result)
     try:
         removed = store.delete(read_small(place).decode("ascii"))
     except (OSError, UnicodeDecodeError):
         removed = False
-    place.unlink(missing_ok=True)
+    remove(place)
     return removed
 
 

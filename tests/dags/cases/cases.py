@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG
+from support.datasets import made_up
 
 from tallystick import store
 from tallystick_airflow.operators import (
@@ -25,27 +26,9 @@ class TallystickRegister(TallystickOperator):
     """Registers a dataset, twice with the same request."""
 
     def step(self, workspace: Any, requests: Any, context: Any) -> dict[str, Any]:
-        digest = {"sha256": "a" * 64}
-        table = {
-            "scheme": "tallystick-table-v1",
-            "root": "b" * 64,
-            "rows": 1,
-            "nonce": "c" * 64,
-            "key": "0" * 16,
-        }
+        facts = made_up(self.dag_id.replace("_", "-"))
         first, second = (
-            workspace.provenance.register_dataset(
-                requests.of("dataset"),
-                name=self.dag_id.replace("_", "-"),
-                version=1,
-                files=[(digest, 1, False)],
-                table=table,
-                schema=digest,
-                source="made here",
-                licence="none",
-                policy=digest,
-            )
-            for _ in range(2)
+            workspace.provenance.register_dataset(requests.of("dataset"), **facts) for _ in range(2)
         )
         return {
             "first": first.repeated,

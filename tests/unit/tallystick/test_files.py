@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from tallystick.errors import CouldNotCheck
-from tallystick.files import alone, open_regular, private_directory, read_private, read_small, write_atomic
+from tallystick.files import (
+    alone,
+    check_database,
+    open_regular,
+    private_directory,
+    read_private,
+    read_small,
+    write_atomic,
+)
 
 
 def mode(path: Path) -> int:
@@ -139,3 +147,17 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
                 read(path)
     with pytest.raises(CouldNotCheck, match="cannot be read: not a regular file"):
         read_private(pipe)
+
+
+@pytest.mark.parametrize("end", ["", "-journal", "-wal", "-shm"])
+def test_a_database_is_of_regular_files(tmp_path: Path, end: str) -> None:
+    path, link = tmp_path / "some.db", tmp_path / "link.db"
+    link.symlink_to(path)
+    check_database(path)
+    path.touch()
+    check_database(path)
+    path.unlink()
+    os.mkfifo(f"{path}{end}")
+    for name in (path, link):
+        with pytest.raises(OSError, match="not a regular file"):
+            check_database(name)

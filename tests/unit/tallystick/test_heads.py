@@ -28,12 +28,14 @@ def leaves(size: int, salt: str = "") -> list[bytes]:
     return [leaf_hash(f"{salt}{number}".encode()) for number in range(size)]
 
 
-def prover(size: int, salt: str = ""):
+def prover(size: int, salt: str = "", origin: str = ORIGIN):
     stored = Frontier().extend(leaves(size, salt))
 
     def prove(old: int) -> tuple[list[bytes], str]:
         read = [stored[at : at + 32] for at in range(0, len(stored), 32)]
-        return consistency_proof(old, size, lambda wanted: [read[i] for i in wanted]), note(size, salt)
+        return consistency_proof(old, size, lambda wanted: [read[i] for i in wanted]), note(
+            size, salt, origin
+        )
 
     return prove
 
@@ -44,27 +46,27 @@ def test_nothing_is_remembered_at_first(tmp_path):
 
 def test_a_larger_head_takes_the_place_of_a_smaller_one_only(tmp_path):
     for size in (3, 7, 5):
-        remember_head(tmp_path, note(size))
+        remember_head(tmp_path, note(size), prover(size))
     assert last_head(tmp_path, ORIGIN) == note(7)
 
 
 def test_ledgers_are_remembered_apart(tmp_path):
     other = "tallystick.example/test/fedcba9876543210"
-    remember_head(tmp_path, note(3))
-    remember_head(tmp_path, note(2, origin=other))
+    remember_head(tmp_path, note(3), prover(3))
+    remember_head(tmp_path, note(2, origin=other), prover(2, origin=other))
     assert last_head(tmp_path, ORIGIN) == note(3)
     assert last_head(tmp_path, other) == note(2, origin=other)
 
 
 def test_two_heads_of_one_size_are_a_fork(tmp_path):
-    remember_head(tmp_path, note(3))
+    remember_head(tmp_path, note(3), prover(3))
     with pytest.raises(NotAsRecorded, match="was rewritten"):
-        remember_head(tmp_path, note(3, "forged"))
+        remember_head(tmp_path, note(3, "forged"), prover(3, "forged"))
     assert last_head(tmp_path, ORIGIN) == note(3)
 
 
 def test_a_larger_head_must_be_proven_to_extend_the_kept_one(tmp_path):
-    remember_head(tmp_path, note(3))
+    remember_head(tmp_path, note(3), prover(3))
     with pytest.raises(NotAsRecorded, match="was rewritten"):
         remember_head(tmp_path, note(9, "forged"), prover(9, "forged"))
     assert last_head(tmp_path, ORIGIN) == note(3)
@@ -74,12 +76,13 @@ def test_a_larger_head_must_be_proven_to_extend_the_kept_one(tmp_path):
 
 def test_what_is_no_head_is_not_remembered(tmp_path):
     with pytest.raises(InvalidInput, match="not the head of a ledger"):
-        remember_head(tmp_path, "hello\n\n— x AAAAAAAA\n")
+        remember_head(tmp_path, "hello\n\n— x AAAAAAAA\n", prover(3))
 
 
 def test_the_memory_is_private_and_survives_simultaneous_writers(tmp_path):
     sizes = list(range(1, 25))
-    threads = [threading.Thread(target=remember_head, args=(tmp_path, note(size))) for size in sizes]
+    heads = [(tmp_path, note(size), prover(size)) for size in sizes]
+    threads = [threading.Thread(target=remember_head, args=head) for head in heads]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -90,7 +93,7 @@ def test_the_memory_is_private_and_survives_simultaneous_writers(tmp_path):
 
 
 def test_a_memory_that_cannot_be_read_is_said(tmp_path):
-    remember_head(tmp_path, note(3))
+    remember_head(tmp_path, note(3), prover(3))
     (kept,) = (tmp_path / "heads").glob("*.note")
     kept.write_bytes(b"\xff\xfe")
     with pytest.raises(CouldNotCheck, match="cannot be read"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tallystick import sealing
+from tallystick import files, sealing
 from tallystick.errors import CouldNotCheck, NotAsRecorded
 from tallystick.fingerprint.keys import DatasetKey, TableKey
 from tallystick.store import Store
@@ -64,6 +64,25 @@ def test_what_is_erased_cannot_be_checked(store: Store, with_key: bool) -> None:
         sealing.forget(store, digests)
     with pytest.raises(CouldNotCheck, match="erased or not here"):
         sealing.resolve(store, digests, key() if with_key else None)
+
+
+def test_what_cannot_be_forgotten_is_said(store: Store) -> None:
+    digests = sealing.seal(key(), SHA)
+    sealing.forget(store, digests)
+    (store.root / "sealed" / digests["hmac-sha256"]).mkdir(parents=True)
+    with pytest.raises(CouldNotCheck, match="could not be written: Is a directory"):
+        sealing.forget(store, digests)
+
+
+def test_what_is_forgotten_does_not_come_back_after_a_power_cut(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = sealing.seal(key(), SHA)
+    sealing.remember(store, digests, SHA)
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "sync_directory", synced.append)
+    sealing.forget(store, digests)
+    assert synced == [store.root / "sealed"]
 
 
 def test_a_memory_that_is_a_pipe_is_not_waited_for(store: Store) -> None:

@@ -90,6 +90,24 @@ def test_a_bad_value_names_its_variable(env: dict[str, str], variable: str, valu
         Settings.from_environment(env | {variable: value})
 
 
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://mlflow:s3cret@db.example:5432/runs", "postgresql://db.example:5432/runs"),
+        ("postgresql+psycopg://mlflow:s3/c?r#e@t@db.example/runs", "postgresql+psycopg://db.example/runs"),
+        ("postgresql://db.example/runs?user=mlflow&password=s3cret", "postgresql://db.example/runs"),
+        ("https://s3cret@mlflow.example/", "https://mlflow.example/"),
+        ("https://mlflow.example:8443/track", "https://mlflow.example:8443/track"),
+        ("sqlite:////srv/a@b/mlflow.db", "sqlite:////srv/a@b/mlflow.db"),
+    ],
+)
+def test_what_is_shown_of_mlflows_address_lets_nobody_in(
+    env: dict[str, str], address: str, shown: str
+) -> None:
+    settings = Settings.from_environment(env | {"MLFLOW_TRACKING_URI": address})
+    assert (settings.mlflow_uri, settings.mlflow_shown) == (address, shown)
+
+
 def test_settings_are_frozen(env: dict[str, str]) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Settings.from_environment(env).user = "someone"  # type: ignore[misc]

@@ -7,7 +7,6 @@ Only `blocks` is the ledger. `state`, `transactions`, `hashes` and `head` are de
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 import threading
@@ -16,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from tallystick.errors import CouldNotCheck, NotAsRecorded
+from tallystick.errors import CouldNotCheck, NoLedger, NotAsRecorded
+from tallystick.files import alone, check_database
 
 DERIVED: Final = ("state", "transactions", "hashes", "head")
 SCHEMA: Final = """
@@ -62,7 +62,8 @@ class Database:
 
         What SQLite raises meanwhile is translated, also of the caller's statements; anything else is not.
         """
-        with self._alone(), translated(self.path):
+        # SQLite's own busy handler sleeps and retries; the kernel's lock wakes the next writer at once.
+        with alone(self._lock_path), translated(self.path):
             if self._writer is None:
                 self._writer = self._connect()
             self._writer.execute("BEGIN IMMEDIATE")
@@ -103,18 +104,6 @@ class Database:
         self._open.add(connection)
         return connection
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        # SQLite's own busy handler sleeps and retries; the kernel's lock wakes the next writer at once.
-        with _opening(self._lock_path):
-            descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            with _opening(self._lock_path):
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
-
 
 def create(path: Path) -> None:
     """Make an empty ledger file. Raises `CouldNotCheck` where it cannot be written."""
@@ -127,7 +116,8 @@ def create(path: Path) -> None:
 def _connect(path: Path, *, check: bool = True) -> _Connection:
     with _opening(path):
         if not path.exists():
-            raise CouldNotCheck(f"there is no ledger at {path}", hint="Make one with: tally init")
+            raise NoLedger(f"there is no ledger at {path}", hint="Make one with: tally init")
+        check_database(path)
         address, read_only = path.absolute().as_uri(), not os.access(path.parent, os.W_OK)
         if read_only:
             # Beside a log that nobody can write SQLite has to be told that nobody else writes either.

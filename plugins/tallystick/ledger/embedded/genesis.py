@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import glob
 import os
 import shlex
+import time
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -24,6 +27,8 @@ from tallystick.proof.errors import ProofError
 from tallystick.proof.leaves import block_leaf
 from tallystick.proof.membership import Membership, Msp, NotInForce
 from tallystick.proof.merkle import Frontier
+
+_STALE_SECONDS: Final = 3600
 
 
 def create_ledger(
@@ -63,6 +68,7 @@ def create_ledger(
     # Made beside and linked into place, so that a killed process leaves no ledger without its first block.
     draft = path.with_name(f".{path.name}.{sha256(data).hexdigest()[:16]}")
     try:
+        _remove_stale(path)
         database.create(draft)
         drafted = database.Database(draft)
         with contextlib.closing(drafted), drafted.writing() as connection:
@@ -76,6 +82,14 @@ def create_ledger(
             for name in (draft.name, f"{draft.name}.lock"):
                 draft.with_name(name).unlink(missing_ok=True)
     return origin
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove the drafts that killed processes left: those that nobody has written to for an hour."""
+    with contextlib.suppress(OSError):  # they are in nobody's way
+        for left in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 16}*"):
+            if time.time() - left.lstat().st_mtime > _STALE_SECONDS:
+                left.unlink()
 
 
 def _publish(draft: Path, path: Path) -> None:

@@ -55,8 +55,8 @@ class Endorsed:
 @dataclass(slots=True)
 class _Job:
     proposal: SignedProposal
-    #: The signer, as the rules of block ``judged_by`` judge it; None where they refuse.
-    member: Member | None = None
+    #: The signer, as the rules of block ``judged_by`` judge it, or why they refuse.
+    judged: Member | Refusal | None = None
     judged_by: int = -1
     endorsed: simulate.Simulation | None = None
     #: None until it is known.
@@ -64,10 +64,11 @@ class _Job:
 
     def judge(self, rules: Rules) -> Member:
         """The signer under ``rules``. Raises `Refusal` where they refuse."""
-        if self.member is None or self.judged_by != rules.block:
-            self.member = None
-            self.member, self.judged_by = _judge(self.proposal, rules), rules.block
-        return self.member
+        if self.judged is None or self.judged_by != rules.block:
+            self.judged, self.judged_by = _judge(self.proposal, rules), rules.block
+        if isinstance(self.judged, Refusal):
+            raise self.judged
+        return self.judged
 
     def receipt(self) -> Receipt:
         if isinstance(self.outcome, TallystickError):
@@ -114,15 +115,18 @@ class EmbeddedLedger(Reader):
         self._groups.run([job])
         return job.receipt()
 
-    def submit_many(self, identity: Identity, calls: Sequence[Call]) -> list[Receipt | Refused]:
-        """`submit` for many transactions at once; each has an outcome of its own, in order."""
+    def submit_many(self, identity: Identity, calls: Sequence[Call]) -> list[Receipt | TallystickError]:
+        """`submit` for many transactions at once: in their order what it would return or raise for each.
+
+        They are committed in groups, so that some may stand where others could not be written.
+        """
         jobs = [self._job(self._propose(identity, call, None)) for call in calls]
         self._groups.run(jobs)
-        return [_receipt_or_refusal(job) for job in jobs]
+        return [_receipt_or_error(job) for job in jobs]
 
-    def endorse(self, identity: Identity, call: Call, *, time_ms: int | None = None) -> Endorsed:
+    def endorse(self, identity: Identity, call: Call) -> Endorsed:
         """Run ``call`` on the committed state without committing it. Raises as `submit` does."""
-        proposal = self._propose(identity, call, time_ms)
+        proposal = self._propose(identity, call)
         with self._database.reading() as connection:
             state = StateSnapshot(connection)
             try:
@@ -157,7 +161,7 @@ class EmbeddedLedger(Reader):
             appender.append_config(connection, head, config, creator, signature, self._origin, log_key)
             return head.number
 
-    def _propose(self, identity: Identity, call: Call, time_ms: int | None) -> SignedProposal:
+    def _propose(self, identity: Identity, call: Call, time_ms: int | None = None) -> SignedProposal:
         return propose(identity, self._origin, call, self._clock() if time_ms is None else time_ms)
 
     def _job(self, proposal: SignedProposal, endorsed: simulate.Simulation | None = None) -> _Job:
@@ -291,14 +295,17 @@ class EmbeddedLedger(Reader):
         return self._log_key
 
 
-def _judge(proposal: SignedProposal, rules: Rules) -> Member:
+def _judge(proposal: SignedProposal, rules: Rules) -> Member | Refusal:
     if not proposal.is_what_was_signed():
-        raise Refusal("NOT_A_MEMBER", reason="the signed bytes say something else")
+        return Refusal("NOT_A_MEMBER", reason="the signed bytes say something else")
     try:
         return rules.membership.verify(proposal.creator, proposal.signature, proposal.data, proposal.time)
     except ProofError as error:
-        raise refusal_of(error) from error
+        return refusal_of(error)
 
 
-def _receipt_or_refusal(job: _Job) -> Receipt | Refused:
-    return job.outcome if isinstance(job.outcome, Refused) else job.receipt()
+def _receipt_or_error(job: _Job) -> Receipt | TallystickError:
+    try:
+        return job.receipt()
+    except TallystickError as error:
+        return error

@@ -139,7 +139,7 @@ class Reader:
         return self._prove(lambda size, read: merkle.consistency_proof(old_size, size, read))
 
     def close(self) -> None:
-        """Let go of this thread's connection."""
+        """Let go of the connections of all threads."""
         self._database.close()
 
     def _prove(self, prove: Callable[[int, merkle.Read], list[bytes]]) -> tuple[list[bytes], str]:

@@ -9,16 +9,15 @@ from hashlib import sha256
 from pathlib import Path
 
 from chaincode.errors import Refusal
-from tallystick.files import cannot_write
+from tallystick.files import alone, cannot_write, write_all
 from tallystick.ledger.embedded.proposals import SignedProposal
 from tallystick.proof.errors import ProofError
-from tallystick.proof.membership import Membership, NotInForce
+from tallystick.proof.membership import Membership, refusal_code
 
 
 def refusal_of(error: ProofError) -> Refusal:
     """The refusal of a signer who was not proven to be a member at that time."""
-    code = error.code if isinstance(error, NotInForce) else "NOT_A_MEMBER"
-    return Refusal(code, reason=str(error))
+    return Refusal(refusal_code(error), reason=str(error))
 
 
 def certified_as(membership: Membership, identity: bytes) -> tuple[str, str]:
@@ -51,12 +50,22 @@ class RefusalLog:
                 "facts": refusal.facts,
             }
         )
-        try:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
-            descriptor = os.open(self._path, flags, 0o600)
+        with alone(self._path):
             try:
-                os.write(descriptor, line.encode() + b"\n")
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise cannot_write(self._path, error) from error
+                self._add(line.encode() + b"\n")
+            except OSError as error:
+                raise cannot_write(self._path, error) from error
+
+    def _add(self, line: bytes) -> None:
+        """All of ``line`` or nothing, on a line of its own also after half a one that a power cut left."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        try:
+            end = os.fstat(descriptor).st_size
+            torn = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"
+            try:
+                write_all(descriptor, b"\n" * torn + line)
+            except OSError:
+                os.ftruncate(descriptor, end)
+                raise
+        finally:
+            os.close(descriptor)

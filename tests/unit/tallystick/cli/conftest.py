@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support.home import make_home
+from support.home import make_home, move_in, settings_of
 from support.records import make_recorded_home
 
 from tallystick.settings import Settings
@@ -29,8 +29,7 @@ def recorded_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the test's home and state belong; the environment says so, nothing is made."""
-    monkeypatch.setenv("TALLYSTICK_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("TALLYSTICK_STATE", str(tmp_path / "state"))
+    move_in(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -49,6 +48,4 @@ def home(directory: Path, recorded_template: Path) -> Settings:
 
 def _copied(template: Path, directory: Path) -> Settings:
     shutil.copytree(template / "home", directory / "home")
-    return Settings.from_environment(
-        {"TALLYSTICK_HOME": str(directory / "home"), "TALLYSTICK_STATE": str(directory / "state")}
-    )
+    return settings_of(directory)

@@ -8,49 +8,26 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.policies import PEOPLE
 
+from tallystick import errors
 from tallystick.cli import main, run
 from tallystick.reports.words import typed
 from tallystick.settings import Settings
-
-POLICY = """\
-name: people
-title: People
-source: made up
-licence: CC0-1.0
-purpose: a test
-retention:
-  days: 30
-  reason: a test
-task:
-  kind: regression
-  target: cost
-model:
-  algorithm: linear
-  seed: 1
-split:
-  kind: random
-  test_fraction: 0.2
-privacy:
-  regime: none
-  reason: made up
-columns:
-  - {name: age, type: int, min: 0, max: 120}
-  - {name: cost, type: float, min: 0, max: 1000}
-"""
 
 
 @pytest.fixture(autouse=True)
 def files(directory: Path) -> None:
     (directory / "good.csv").write_text("age,cost\n40,10.5\n41,11.0\n")
-    (directory / "good.yaml").write_text(POLICY)
-    (directory / "typo.yaml").write_text(POLICY.replace("algorithm", "algoritm"))
-    (directory / "column.yaml").write_text(POLICY.replace("name: age", "name: agee"))
+    (directory / "good.yaml").write_text(PEOPLE)
+    (directory / "typo.yaml").write_text(PEOPLE.replace("algorithm", "algoritm"))
+    (directory / "column.yaml").write_text(PEOPLE.replace("name: age", "name: agee"))
     (directory / "empty.csv").write_text("")
 
 
@@ -81,6 +58,9 @@ def check(
         (["policy", "new", "--data", "good.csv", "--out", "good.yaml"], 2, "there already"),
         (["init", "--name", "Not A Name"], 2, "no name for a log"),
         (["dashboard", "--port", "0"], 2, "no port"),
+        (["verfy"], 2, 'there is no command "verfy"; did you mean "verify"?'),
+        (["policy", "chek"], 2, 'there is no command "chek"; did you mean "check"?'),
+        (["xyzzy"], 2, 'there is no command "xyzzy"\n'),
     ],
 )
 def test_what_a_user_gives_wrongly_is_named(
@@ -120,7 +100,7 @@ def test_a_wrong_command_line_is_invalid_input(
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["show", "nosuch"], 'no record is called "nosuch"'),
+        (["show", "nosuch"], 'no record is called "nosuch"\n'),
         (["prove", "nosuch"], "nosuch"),
         (["verify", "nosuch"], "nosuch"),
         (["log", "--kind", "nosuch"], "Kinds here: charter"),
@@ -208,6 +188,16 @@ def test_an_error_is_json_too(directory: Path, capsys: pytest.CaptureFixture[str
     assert error["hint"] == typed("Make one with: tally init")
 
 
+def test_the_json_calls_every_error_as_its_page_does() -> None:
+    page = (Path(__file__).parents[4] / "docs/formats/cli-json.md").read_text()
+    for error in (errors.Missing, errors.Unreachable, errors.OutcomeUnknown, errors.NoLedger):
+        assert (error.kind, error.exit_code) == ("CouldNotCheck", 3)
+    for error in (errors.TallystickError, errors.Refused, errors.NotAsRecorded, errors.InvalidInput):
+        assert error.kind == error.__name__
+        assert f"`{error.kind}`" in page
+    assert errors.PolicyError.kind == "PolicyError"
+
+
 @pytest.mark.parametrize("argv", [["log", "--limit", "many"], ["show"], ["nosuch"]])
 def test_a_wrong_command_line_is_json_too(
     argv: list[str], directory: Path, capsys: pytest.CaptureFixture[str]
@@ -238,6 +228,17 @@ def test_a_fault_of_ours_is_one_line_and_keeps_no_value(
     assert "in fail" in kept.read_text()
     assert "canary-4711" not in kept.read_text()
     assert kept.stat().st_mode & 0o077 == 0
+
+
+def test_a_fault_of_ours_that_cannot_be_written_down_names_no_file(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("tallystick.cli.records.open_records", fail)
+    monkeypatch.setattr(tempfile, "tempdir", str(directory / "nowhere"))
+    check(capsys, ["log"], 4, "Where it happened could not be written anywhere", silent="/dev/null")
 
 
 def test_an_interrupted_command_says_nothing(
@@ -322,7 +323,7 @@ def test_a_line_without_end_is_refused_with_the_limit(
 def test_a_policy_under_a_regime_may_identify_nobody(
     directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    named = POLICY.replace("source: made up", "source: ask canary@example.org")
+    named = PEOPLE.replace("source: made up", "source: ask canary@example.org")
     under = named.replace("regime: none", "regime: hipaa-safe-harbor")
     (directory / "under.yaml").write_text(under)
     (directory / "none.yaml").write_text(named)

@@ -8,10 +8,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from support.datasets import made_up
 
 from tallystick import wiring
 from tallystick.cli import main
-from tallystick.clients.provenance import Provenance, Request
+from tallystick.clients.provenance import Request
 from tallystick.errors import CouldNotCheck
 from tallystick.settings import Settings
 from tallystick.store import Store
@@ -123,7 +124,9 @@ def test_an_erasure_that_was_stopped_after_its_record_is_finished(
     objects = Store(home.objects)
     digest = objects.add_bytes(b"age,cost\n40,10\n")
     with wiring.open_workspace(home) as w:
-        _register_second(w.provenance, digest, w.keyring.create("people").key_id)
+        key, file = w.keyring.create("people").key_id, {"sha256": digest}
+        second = made_up(version=2, file=file, size=15, key=key, schema=file)
+        w.provenance.register_dataset(Request("second"), **second)
 
     def stop(*_: object) -> int:
         raise KeyboardInterrupt
@@ -141,28 +144,6 @@ def test_an_erasure_that_was_stopped_after_its_record_is_finished(
         objects.verify(digest)
     assert main(["retire", "people/2", "--reason", "again"]) == 1
     assert "RETIRED" in capsys.readouterr().err
-
-
-def _register_second(door: Provenance, digest: str, key: str) -> None:
-    plain = {"sha256": digest}
-    table = {
-        "scheme": "tallystick-table-v1",
-        "root": "b" * 64,
-        "rows": 1,
-        "nonce": "c" * 64,
-        "key": key,
-    }
-    door.register_dataset(
-        Request("second"),
-        name="people",
-        version=2,
-        files=[(plain, 15, False)],
-        table=table,
-        schema=plain,
-        source="made up",
-        licence="CC0",
-        policy={"sha256": "a" * 64},
-    )
 
 
 def test_only_a_dataset_can_be_erased(home: Settings, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from support.records import RUN_ID
 
 from tallystick.cli import main
-from tallystick.heads import remember_head
+from tallystick.home.memory import remember
 from tallystick.proof.checkpoint import parse_checkpoint
 from tallystick.proof.leaves import parse_record_leaf
 from tallystick.proof.note import parse_note
@@ -136,6 +136,15 @@ def test_status_and_rebuild_find_everything_in_place(capsys: pytest.CaptureFixtu
     assert set(answer(capsys, "rebuild")["differences"].values()) == {0}
 
 
+def test_status_does_not_tell_the_way_into_mlflow(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://mlflow:s3cret@db.example/runs")
+    assert answer(capsys, "status")["mlflow"] == "postgresql://db.example/runs"
+    assert main(["status"]) == 0
+    assert "s3cret" not in capsys.readouterr().out
+
+
 def test_status_says_how_far_the_last_verification_reaches(
     home: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -155,7 +164,7 @@ def test_a_home_that_was_put_back_is_told_and_not_written_on(
     shutil.copytree(home.home, tmp_path / "yesterday")
     assert main(["retire", "people", "--reason", "superseded"]) == 0
     capsys.readouterr()
-    remember_head(home.state_dir, answer(capsys, "checkpoint")["checkpoint"])
+    remember(home)
     assert answer(capsys, "status")["contradiction"] is None
     shutil.rmtree(home.home)
     shutil.copytree(tmp_path / "yesterday", home.home)

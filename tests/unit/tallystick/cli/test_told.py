@@ -9,9 +9,10 @@ import pytest
 
 from tallystick.cli import main
 from tallystick.cli.screen import Screen
-from tallystick.cli.verification import _show_next
+from tallystick.cli.verification import _show_next, show_report
 from tallystick.errors import CouldNotCheck
 from tallystick.evidence.report import ABANDONED, CHANGED, UNCHECKED, UNRECORDED, Report, Subject
+from tallystick.evidence.training import HANDED_OUT
 from tallystick.settings import Settings
 
 
@@ -93,3 +94,19 @@ def test_after_a_verification_comes_what_helps(
     out = capsys.readouterr().out
     assert said.removeprefix("tally ") in out
     assert bool(out) is bool(said)
+
+
+@pytest.mark.parametrize(
+    ("status", "detail", "told"),
+    [
+        (UNCHECKED, f"artifacts: {HANDED_OUT} /elsewhere", True),
+        (CHANGED, f"artifact a: recorded; artifacts: {HANDED_OUT} /elsewhere", False),
+        (UNCHECKED, "no tracking server at hand to compare with", False),
+    ],
+)
+def test_what_cannot_be_checked_of_a_copied_home_comes_with_what_to_do(
+    status: str, detail: str, told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subject = Subject("run", "run/1", status, detail)
+    show_report(Screen.standard(as_json=False), Report.of([subject, subject], witnessed=False))
+    assert ("MLflow keeps absolute places" in capsys.readouterr().out) is told

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.csv
 import pytest
 
 from tallystick.errors import InvalidInput
@@ -117,3 +118,21 @@ def test_a_fault_late_in_a_long_file_names_its_line(
         root(tmp_path / "t", "a,b\n" + "1,2\n" * 3000 + "3\n", key, a="int", b="int")
     with pytest.raises(InvalidInput, match="column b holds a value that is no int, in row"):
         root(tmp_path / "t", "a,b\n" + "1,2\n" * 3000 + "3,x\n", key, a="int", b="int")
+
+
+def test_arrow_is_given_nothing_of_python(
+    tmp_path: Path, key: TableKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its threads outlive a reading: one that has to give back a Python object while Python is ending
+    aborts the process."""
+    given, opening = [], pyarrow.csv.open_csv
+
+    def opened(source: Any, **options: Any) -> Any:
+        given.append((source, options["parse_options"].invalid_row_handler))
+        return opening(source, **options)
+
+    monkeypatch.setattr(pyarrow.csv, "open_csv", opened)
+    root(tmp_path / "t", "a\n1\n", key, a="int")
+    ((source, handler),) = given
+    assert type(source) is pa.OSFile
+    assert handler is None

@@ -64,6 +64,16 @@ def test_erasing_overwrites_what_the_file_held(tmp_path: Path) -> None:
     assert key.secret.hex().encode() not in other_name.read_bytes()
 
 
+def test_a_key_that_cannot_be_erased_is_said_to_be_here(tmp_path: Path) -> None:
+    keyring = Keyring(tmp_path)
+    key_id = keyring.create("x").key_id
+    (tmp_path / f"{key_id}.key").unlink()
+    (tmp_path / f"{key_id}.key").mkdir()
+    with pytest.raises(CouldNotCheck, match="could not be written") as caught:
+        keyring.erase(key_id)
+    assert not isinstance(caught.value, Missing)
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"v":1}', b"\xff"])
 def test_a_damaged_key_file_is_no_key(tmp_path: Path, content: bytes) -> None:
     keyring = Keyring(tmp_path)

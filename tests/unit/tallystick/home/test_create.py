@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.home import make_home
+from support.home import make_home, settings_of
 
 from tallystick import wiring
 from tallystick.cli.pipelines import _check_ready
@@ -18,7 +18,6 @@ from tallystick.errors import CouldNotCheck, InvalidInput
 from tallystick.home import create, identities
 from tallystick.identity import load_user
 from tallystick.ledger.embedded import genesis
-from tallystick.settings import Settings
 
 
 class Killed(BaseException):
@@ -27,12 +26,6 @@ class Killed(BaseException):
 
 def _kill(*arguments: object, **options: object) -> None:
     raise Killed
-
-
-def settings_of(directory: Path) -> Settings:
-    return Settings.from_environment(
-        {"TALLYSTICK_HOME": str(directory / "home"), "TALLYSTICK_STATE": str(directory / "state")}
-    )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support.home import make_home
+from support.home import make_home, settings_of
 
 from tallystick import wiring
 from tallystick.errors import CouldNotCheck, InvalidInput, Refused
@@ -43,9 +43,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def settings(template: Path, tmp_path: Path) -> Settings:
     shutil.copytree(template, tmp_path / "home")
-    return Settings.from_environment(
-        {"TALLYSTICK_HOME": str(tmp_path / "home"), "TALLYSTICK_STATE": str(tmp_path / "state")}
-    )
+    return settings_of(tmp_path)
 
 
 def in_force(settings: Settings, msp_id: str, user: str) -> str:
@@ -258,9 +256,7 @@ def test_what_is_revoked_is_not_told_and_an_authority_is_a_year_ahead(settings: 
 
 
 def test_a_home_without_keys_is_told(tmp_path: Path) -> None:
-    settings = Settings.from_environment(
-        {"TALLYSTICK_HOME": str(tmp_path / "home"), "TALLYSTICK_STATE": str(tmp_path / "state")}
-    )
+    settings = settings_of(tmp_path)
     assert identities.ending(settings) == []
     with pytest.raises(InvalidInput, match="no keys") as refused:
         identities.enrol(settings, OPERATOR, "alice", ["reader"])

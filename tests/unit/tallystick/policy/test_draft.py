@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 
-import pyarrow
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -158,13 +160,46 @@ def test_a_file_without_rows_or_form_is_refused(tmp_path: Path, content: str) ->
         new_policy(tmp_path / "d.csv")
 
 
+#: A process of its own: Arrow remembers the most that a process ever took.
+_PEAK = """
+import pathlib, sys, pyarrow
+from tallystick.errors import InvalidInput
+from tallystick.policy import new_policy
+for path in sys.argv[1:]:
+    try:
+        new_policy(pathlib.Path(path))
+    except InvalidInput as error:
+        print(error.message)
+print(pyarrow.default_memory_pool().max_memory())
+"""
+
+
 def test_a_line_without_end_is_refused_before_memory_grows(tmp_path: Path) -> None:
-    path = tmp_path / "long.csv"
-    for head in (b"", b"a,b\n1,2\n", b'a,b\n1,"'):
+    paths = [tmp_path / f"{number}.csv" for number in range(3)]
+    for path, head in zip(paths, (b"", b"a,b\n1,2\n", b'a,b\n1,"'), strict=True):
         with path.open("wb") as file:
             file.write(head)
             file.truncate(3 << 30)  # of zeros, which take no room on the disk
-        start = pyarrow.total_allocated_bytes()
-        with pytest.raises(InvalidInput, match=r"longer than 8 MiB|binary data"):
-            new_policy(path)
-        assert pyarrow.default_memory_pool().max_memory() - start < 100 << 20
+    command = [sys.executable, "-c", _PEAK, *map(str, paths)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    told = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+    *refused, most = told.splitlines()
+    assert len(refused) == 3
+    assert all("longer than 8 MiB" in line or "binary data" in line for line in refused)
+    assert 1 << 20 < int(most) < 100 << 20
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ([f"c{number}" for number in range(2001)], "2,001 columns"),
+        (["a", "b" * 129], "the name of column 2 is longer than 128 characters"),
+    ],
+)
+def test_names_that_no_policy_can_hold_are_refused_before_the_rows_are_read(
+    tmp_path: Path, names: list[str], says: str
+) -> None:
+    (tmp_path / "wide.csv").write_text(",".join(names) + "\nno row\n")
+    with pytest.raises(InvalidInput, match=says) as caught:
+        new_policy(tmp_path / "wide.csv")
+    assert "bbb" not in str(caught.value)

@@ -174,3 +174,25 @@ def test_deep_nesting_size_and_encoding_are_refused(load, tmp_path: Path) -> Non
         load_policy(tmp_path / "absent.yaml")
     assert "empty" in refusal(load, "# nothing\n").message
     assert "key: value" in refusal(load, "- a\n").message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("title: Claims", r'title: "Cl\e[31maims"', 2),
+        ("source: a hospital", r'source: "a\x00b"', 3),
+        ("licence: internal", r'licence: "a\rb"', 4),
+        ("purpose: to test", r'purpose: "a\x9bb"', 5),
+        ("reason: a year", r'reason: "a\x7fb"', 6),
+        ("safe-harbor}", r'safe-harbor, reason: "a\x08b"}', 10),
+        ("name: age", r'name: "a\tge"', 13),
+    ],
+)
+def test_a_control_character_is_refused_where_it_would_be_shown(load, old: str, new: str, line: int) -> None:
+    refused = refusal(load, GOOD.replace(old, new))
+    assert "has a control character" in refused.message
+    assert f":{line} " in refused.message
+
+
+def test_a_text_may_have_lines(load) -> None:
+    assert load(GOOD.replace("to test", "|\n  to test\n  \tand more")).purpose == "to test\n\tand more\n"

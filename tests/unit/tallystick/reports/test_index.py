@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -9,10 +11,10 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from support.records import RUN_ID, make_recorded_home
+from support.records import RUN_ID, make_recorded_home, record_use
 
 from tallystick import wiring
-from tallystick.clients.provenance import Provenance, Reference, Request
+from tallystick.clients.provenance import Provenance
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
 from tallystick.identity import load_user
 from tallystick.ledger.inclusion import prove_record
@@ -37,10 +39,8 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
     ledger.close()
 
 
-def record_use(settings: Settings, ledger: Ledger, name: str) -> None:
-    door = Provenance(ledger, load_user(settings.msp, settings.msp_id, settings.user))
-    digest = door.read("dataset/people/1")["facts"]["digest"]
-    door.record_use(Request(name), dataset=Reference("dataset/people/1", digest), purpose="a test")
+def write_more(settings: Settings, ledger: Ledger, request: str) -> None:
+    record_use(Provenance(ledger, load_user(settings.msp, settings.msp_id, settings.user)), request)
 
 
 def test_it_holds_every_record_with_its_leaf(ledger: Ledger, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_it_follows_what_was_written_since(settings: Settings, ledger: Ledger, t
     path = tmp_path / "index.db"
     with open_index(path, ledger) as index:
         before = index.count("use")
-    record_use(settings, ledger, "since")
+    write_more(settings, ledger, "since")
     read: list[int] = []
     with open_index(path, ledger, read.append) as index:
         assert index.count("use") == before + 1
@@ -80,6 +80,17 @@ def test_several_processes_follow_at_once(settings: Settings, ledger: Ledger, tm
     with open_index(tmp_path / "index.db", ledger) as index:
         assert counts == {index.count()}
     assert set(rebuild_index(tmp_path / "index.db", ledger).values()) == {0}
+
+
+def _connect(path: Path) -> str:
+    with contextlib.closing(schema.connect(path)) as connection:
+        return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+
+
+def test_of_several_that_make_it_at_once_none_is_turned_away(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
+        paths = [tmp_path / f"{number // 4}.db" for number in range(400)]
+        assert {*pool.map(_connect, paths)} == {"wal"}
 
 
 def test_an_index_of_another_version_is_made_again(
@@ -142,7 +153,7 @@ def test_an_index_that_is_behind_is_compared_as_far_as_it_is(
     path = tmp_path / "index.db"
     with open_index(path, ledger):
         pass
-    record_use(settings, ledger, "behind")
+    write_more(settings, ledger, "behind")
     assert set((compare_index(path, ledger) or {}).values()) == {0}
 
 
@@ -294,3 +305,16 @@ def test_a_records_own_stream_comes_first_and_its_pipelines_last(
 ) -> None:
     with open_index(tmp_path / "index.db", ledger) as index:
         assert list(index.find(record_id).streams) == streams
+
+
+@pytest.mark.parametrize("end", ["", "-journal"])
+def test_a_pipe_in_place_of_the_index_is_not_waited_for(ledger: Ledger, tmp_path: Path, end: str) -> None:
+    path = tmp_path / "index.db"
+    with open_index(path, ledger):
+        pass
+    path.with_name(path.name + end).unlink(missing_ok=True)
+    os.mkfifo(f"{path}{end}")
+    with pytest.raises(CouldNotCheck, match="not a regular file"):
+        compare_index(path, ledger)
+    with pytest.raises(CouldNotCheck, match="not a regular file"), open_index(path, ledger):
+        pytest.fail("there is no index")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from support.policies import STATED
 
 from tallystick.policy import DatasetPolicy
 from tallystick.steps.execution import Execution, execute
@@ -22,15 +23,9 @@ ROWS = 60
 def policy(**split: Any) -> DatasetPolicy:
     return DatasetPolicy.model_validate(
         {
-            "name": "claims",
-            "title": "t",
-            "source": "s",
-            "licence": "l",
-            "purpose": "p",
-            "retention": {"days": 1, "reason": "r"},
+            **STATED,
             "task": {"kind": "regression", "target": "y", "group": "g"},
             "model": {"algorithm": "linear", "seed": 7},
-            "privacy": {"regime": "none", "reason": "a test"},
             "split": split,
             "columns": [
                 {"name": "y", "type": "float"},

@@ -8,6 +8,7 @@ import lightgbm
 import numpy as np
 import pyarrow as pa
 import pytest
+from support.policies import STATED
 
 from tallystick.errors import InvalidInput
 from tallystick.policy import DatasetPolicy
@@ -17,16 +18,7 @@ from tallystick.steps.learn import LIGHTGBM, SKOPS
 from tallystick.steps.model_folder import write_model_folder
 from tallystick.steps.split import split
 
-BASE = {
-    "name": "claims",
-    "title": "t",
-    "source": "s",
-    "licence": "l",
-    "purpose": "p",
-    "retention": {"days": 1, "reason": "r"},
-    "split": {"kind": "random", "test_fraction": 0.3},
-    "privacy": {"regime": "none", "reason": "a test"},
-}
+BASE = {**STATED, "split": {"kind": "random", "test_fraction": 0.3}}
 ROWS = 240
 FEW = {"lightgbm": {"n_estimators": 15}, "hist_gradient_boosting": {"max_iter": 15}}
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
-from tallystick.policy import IDENTIFIER_CLASSES
+from tallystick.policy import IDENTIFIER_CLASSES, DatasetPolicy
 from tallystick.steps import identifiers
-from tallystick.steps.screen import Finding, screen
+from tallystick.steps import screen as room
+from tallystick.steps.screen import Finding, ScreeningResult
+from tallystick.steps.tables import read_table
 
 HIPAA = "{regime: hipaa-safe-harbor}"
 NOTE = "{name: note, type: string}"
+
+
+def screen(path: Path, policy: DatasetPolicy) -> ScreeningResult:
+    return room.screen(read_table(path, policy), policy)
 
 
 def found(make_policy, write, text: str) -> set[str]:

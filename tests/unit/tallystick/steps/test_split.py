@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.policies import STATED
 
 from chaincode import canonical
 from tallystick.errors import InvalidInput
@@ -17,15 +18,9 @@ from tallystick.steps.features import equal_covariates, feature_frame
 from tallystick.steps.split import _by_first_row, all_rows, split
 
 BASE = {
-    "name": "claims",
-    "title": "t",
-    "source": "s",
-    "licence": "l",
-    "purpose": "p",
-    "retention": {"days": 1, "reason": "r"},
+    **STATED,
     "task": {"kind": "regression", "target": "y"},
     "model": {"algorithm": "linear", "seed": 7},
-    "privacy": {"regime": "none", "reason": "a test"},
     "columns": [
         {"name": "y", "type": "float", "nullable": True},
         {"name": "a", "type": "int", "nullable": True},

@@ -16,6 +16,7 @@ from tallystick.ledger.embedded.genesis import create_ledger, reconfigure
 from tallystick.ledger.embedded.ledger import EmbeddedLedger, Endorsed
 from tallystick.ledger.port import Call
 from tallystick.proof.block import parse_block
+from tallystick.proof.membership import Membership
 
 
 @pytest.fixture
@@ -42,6 +43,20 @@ def test_a_certificate_of_another_authority_is_refused(host, tmp_path):
     assert code(host.submit, "register_dataset", ledgers.dataset(), identity=stranger) == "NOT_A_MEMBER"
     (note,) = refusals(host)
     assert (note["msp"], note["enrolment_id"]) == ("", "")  # whoever that is, nobody here certified it
+
+
+def test_a_signer_is_judged_once_whatever_the_judgement_is(host, tmp_path, monkeypatch):
+    stranger, verify, judged = make_host(tmp_path / "elsewhere").pipeline, Membership.verify, []
+
+    def counting(self, *arguments):
+        judged.append(arguments)
+        return verify(self, *arguments)
+
+    monkeypatch.setattr(Membership, "verify", counting)
+    assert code(host.submit, "register_dataset", ledgers.dataset(), identity=stranger) == "NOT_A_MEMBER"
+    assert len(judged) == 1
+    host.submit("register_dataset", ledgers.dataset())
+    assert len(judged) == 2
 
 
 @pytest.mark.parametrize(("start", "end", "why"), [(-3, -1, "EXPIRED"), (1, 3, "NOT_YET_VALID")])

@@ -41,8 +41,8 @@ def test_an_error_of_another_file_is_not_taken_for_the_ledgers(path, use):
 def test_a_ledger_whose_lock_cannot_be_opened_is_named(path):
     lock = path.with_name("ledger.db.lock")
     lock.unlink(missing_ok=True)
-    lock.mkdir()
-    with pytest.raises(CouldNotCheck, match=r"ledger\.db\.lock cannot be opened"), Database(path).writing():
+    lock.symlink_to(lock)
+    with pytest.raises(CouldNotCheck, match=r"ledger\.db\.lock could not be"), Database(path).writing():
         pass
 
 
@@ -67,3 +67,12 @@ def test_nothing_stays_open_where_a_ledger_cannot_be_opened(path, tmp_path):
         EmbeddedLedger(path)
     kept.append(caught)
     assert open_files(tmp_path) == []
+
+
+@pytest.mark.parametrize("end", ["", "-journal"])
+def test_a_pipe_in_a_ledgers_place_is_not_waited_for(path, end):
+    path.with_name(path.name + end).unlink(missing_ok=True)
+    os.mkfifo(f"{path}{end}")
+    refused = pytest.raises(CouldNotCheck, match="cannot be opened: not a regular file")
+    with refused, Database(path).reading():
+        pass

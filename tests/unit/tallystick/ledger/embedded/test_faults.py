@@ -162,6 +162,30 @@ def test_an_interrupted_writer_leaves_nobody_waiting(host, monkeypatch):
     assert [outcome.block for outcome in ledger.submit_many(host.pipeline, calls)] == [3, 3]
 
 
+def test_of_many_those_that_are_committed_are_told_though_others_failed(host, monkeypatch):
+    from tallystick.ledger.embedded import appender
+    from tallystick.ledger.port import Call
+
+    monkeypatch.setattr("tallystick.ledger.embedded.ledger.MAX_BLOCK", 2)
+    ledger = open_embedded(host.directory)
+    append, groups = appender.append_transactions, []
+
+    def second_fails(*arguments):
+        groups.append(arguments)
+        if len(groups) == 2:
+            raise CouldNotCheck("the disk is full")
+        return append(*arguments)
+
+    monkeypatch.setattr(appender, "append_transactions", second_fails)
+    calls = [
+        Call("provenance", "register_dataset", ledgers.dataset(name=name))
+        for name in ("a", "b", "c", "d", "e")
+    ]
+    outcomes = ledger.submit_many(host.pipeline, calls)
+    assert [outcome.block for outcome in (*outcomes[:2], outcomes[4])] == [3, 3, 4]
+    assert [str(outcome) for outcome in outcomes[2:4]] == ["the disk is full"] * 2
+
+
 def test_closing_a_ledger_closes_what_every_thread_opened(host):
     import threading
     from pathlib import Path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from contextlib import closing
 
 import pytest
@@ -55,6 +56,17 @@ def test_of_two_who_make_a_ledger_at_once_one_is_told_so(tmp_path, monkeypatch):
     with closing(EmbeddedLedger(tmp_path / "ledger.db")) as ledger:
         assert [ledger.origin] == origins
     assert [each for each in tmp_path.iterdir() if each.name.startswith(".")] == []
+
+
+def test_what_a_killed_process_left_is_removed_and_what_one_is_at_is_not(tmp_path):
+    names = [".ledger.db.0123456789abcdef-wal", ".ledger.db.bak", ".ledger.db.fedcba9876543210"]
+    left, own, new = (tmp_path / name for name in names)
+    for each in (left, own, new):
+        each.write_bytes(b"half")
+    for each in (left, own):
+        os.utime(each, (0, 0))
+    create_ledger(**founding(tmp_path, "one"))
+    assert [each.exists() for each in (left, own, new)] == [False, True, True]
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

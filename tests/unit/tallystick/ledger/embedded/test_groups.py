@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -50,6 +50,26 @@ def gathered(commits: GroupCommit[int], count: int) -> None:
     while len(commits._waiting) < count:
         assert time.monotonic() < deadline
         time.sleep(0.001)
+
+
+def run_interrupted(commits: GroupCommit[int], items: list[int], when: Callable[[], None]) -> None:
+    """Hand in ``items`` and be interrupted once ``when``, called in a thread of its own, returns."""
+
+    def interrupt() -> None:
+        when()
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        commits.run(items)
+    interrupting.join(10)
+
+
+def all_end(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def test_what_gathers_during_a_commit_goes_into_the_next_one():
@@ -121,22 +141,11 @@ def test_whoever_is_interrupted_while_waiting_stops_nobody(ahead):
     for place in range(ahead):
         threads.append(start(commits, [1 + place]))
         gathered(commits, 1 + place)
-
-    def interrupt() -> None:
-        gathered(commits, ahead + 1)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-
-    interrupting = threading.Thread(target=interrupt)
-    interrupting.start()
-    with pytest.raises(KeyboardInterrupt):
-        commits.run([99])
-    interrupting.join(10)
+    run_interrupted(commits, [99], lambda: gathered(commits, ahead + 1))
     threads.append(start(commits, [2]))
     gathered(commits, ahead + 1)
     recorder.go_on.set()
-    for thread in threads:
-        thread.join(10)
-        assert not thread.is_alive()
+    all_end(threads)
     assert recorder.groups == [[0], [1, 2] if ahead else [2]]
 
 
@@ -149,21 +158,14 @@ def test_whoever_is_interrupted_while_its_group_is_committed_does_not_stop_those
     threads.append(start(commits, [1]))
     gathered(commits, 1)
 
-    def interrupt() -> None:
+    def committing() -> None:
         gathered(commits, 2)
         threads.append(start(commits, [2]))
         gathered(commits, 3)
         first.go_on.set()
         assert second.entered.wait(10)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
-    interrupting = threading.Thread(target=interrupt)
-    interrupting.start()
-    with pytest.raises(KeyboardInterrupt):
-        commits.run([99])
-    interrupting.join(10)
+    run_interrupted(commits, [99], committing)
     second.go_on.set()
-    for thread in threads:
-        thread.join(10)
-        assert not thread.is_alive()
+    all_end(threads)
     assert second.groups == [[1, 99, 2]]

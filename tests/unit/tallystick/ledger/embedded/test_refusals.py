@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
+import resource
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support import ledgers
 from support.ledgers import make_host, open_embedded
 
 import tallystick
-from tallystick.errors import Refused
+from chaincode.errors import Refusal
+from tallystick.errors import CouldNotCheck, Refused
 from tallystick.ledger.embedded.refusals import RefusalLog
 from tallystick.ledger.port import Call
 from tallystick.ledger.requests import HINTS
@@ -78,3 +82,34 @@ def test_a_refusal_is_noted_once_what_was_written_with_it_is_durable(tmp_path, m
     host.ledger.submit_many(host.pipeline, calls)
     assert seen == [3]
     assert "VERSION_NOT_NEXT" in (tmp_path / "refusals.jsonl").read_text("utf-8")
+
+
+def note(log, code):
+    log.append(SimpleNamespace(data=b"a proposal"), "OperatorMSP", "pipeline", Refusal(code))
+
+
+def codes(path):
+    return [json.loads(line)["code"] for line in path.read_text("utf-8").splitlines()]
+
+
+def test_what_there_is_no_room_for_leaves_no_half_line(tmp_path):
+    path = tmp_path / "refusals.jsonl"
+    log = RefusalLog(path)
+    note(log, "REVOKED")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, before[1]))
+    try:
+        with pytest.raises(CouldNotCheck, match=r"refusals\.jsonl could not be written: File too large"):
+            note(log, "EXPIRED")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    note(log, "CLOCK_SKEW")
+    assert codes(path) == ["REVOKED", "CLOCK_SKEW"]
+
+
+def test_a_line_that_a_power_cut_halved_spoils_no_other(tmp_path):
+    path = tmp_path / "refusals.jsonl"
+    path.write_text('{"time": "2026-')
+    note(RefusalLog(path), "REVOKED")
+    half, whole = path.read_text("utf-8").splitlines()
+    assert (half, json.loads(whole)["code"]) == ('{"time": "2026-', "REVOKED")
