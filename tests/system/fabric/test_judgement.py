@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from support.fabric_client import connected, write_profile
 from support.fabric_network import Live
 from support.ledgers import dataset
 
+from tallystick.ledger.fabric import blocks
 from tallystick.network import operate
-from tallystick.network.layout import CHANNEL
 from tallystick.proof.fabric.channel import Channel
 
 
-def blocks(live: Live, organisation: str, directory: Path, height: int) -> list[bytes]:
-    found = []
-    for number in range(height):
-        path = directory / f"{organisation}-{number}.block"
-        fetch = ["channel", "fetch", str(number), str(path), "-c", CHANNEL]
-        code, told = live.run(fetch, organisation, "admin")
-        assert code == 0, told
-        found.append(path.read_bytes())
-    return found
+def handed_out(live: Live, organisation: str, directory: Path, height: int) -> list[bytes]:
+    """The blocks as that organisation's peer keeps them."""
+    profile = write_profile(live, directory / f"{organisation}.yaml", organisation)
+    with connected(profile) as gateway:
+        return [block.raw for block in blocks(gateway, 0, height - 1, seconds=20)]
 
 
 def test_every_peers_blocks_are_right_and_give_one_log(live: Live, tmp_path: Path) -> None:
@@ -35,7 +32,7 @@ def test_every_peers_blocks_are_right_and_give_one_log(live: Live, tmp_path: Pat
     for organisation in ("operator", "regulator", "auditor"):
         channel = Channel("audit.example/live")
         verdicts = []
-        for block in blocks(live, organisation, tmp_path, height):
+        for block in handed_out(live, organisation, tmp_path, height):
             judged = channel.judge(block)
             verdicts += [each.verdict for each in judged.transactions if each.ours]
         assert judged.package == live.network.package
