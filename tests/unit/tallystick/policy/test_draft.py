@@ -186,8 +186,8 @@ def test_a_line_without_end_is_refused_before_memory_grows(tmp_path: Path) -> No
     *refused, most = told.splitlines()
     assert len(refused) == 3
     assert all("longer than 8 MiB" in line or "binary data" in line for line in refused)
-    # Arrow reads some blocks of 8 MiB ahead, how many depends on its threads; the files have 3 GiB.
-    assert int(most) < 256 << 20
+    # Arrow reads blocks of 8 MiB ahead, how many depends on its threads; each file has 3 GiB.
+    assert int(most) < 512 << 20
 
 
 @pytest.mark.parametrize(
