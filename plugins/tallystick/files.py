@@ -136,7 +136,11 @@ def check_database(path: Path) -> None:
     """
     real = os.path.realpath(path)  # beside which SQLite keeps the others
     for file in map(Path, (real, f"{real}-journal", f"{real}-wal", f"{real}-shm")):
-        if file.exists() and not file.is_file():
+        try:
+            mode = file.stat().st_mode  # once: what SQLite keeps beside may go in between
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, "not a regular file", str(file))
 
 
