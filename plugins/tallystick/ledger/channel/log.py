@@ -36,9 +36,10 @@ from tallystick.proof.fabric.endorsements import LIFECYCLE
 from tallystick.proof.fabric.judged import JudgedBlock
 from tallystick.proof.merkle import Frontier
 
-#: How long a peer may take to tell its height, and to hand out the next block.
+#: How long a peer may take to tell its height, and to hand out each block: whoever waits for the log waits
+#: with whoever follows it.
 _HEIGHT_SECONDS: Final = 10.0
-_BLOCKS_SECONDS: Final = 600.0
+_BLOCK_SECONDS: Final = 30.0
 _PAGE: Final = 64
 
 
@@ -142,7 +143,7 @@ class ChannelLog:
     def raw(self, height: int) -> Iterator[bytes]:
         """The first ``height`` blocks as a peer hands them out, judged by nobody. Raises `CouldNotCheck`."""
         with translating():
-            for block in blocks(self._gateway, 0, height - 1, seconds=_BLOCKS_SECONDS):
+            for block in blocks(self._gateway, 0, height - 1, seconds=_BLOCK_SECONDS):
                 yield block.raw
 
     def made_again(self, path: Path, progress: Callable[[int], None] | None = None) -> int:
@@ -158,7 +159,7 @@ class ChannelLog:
         name, channel = self._resume(connection)
         if channel.height >= target:
             return
-        coming = blocks(self._gateway, channel.height, target - 1, seconds=_BLOCKS_SECONDS)
+        coming = blocks(self._gateway, channel.height, target - 1, seconds=_BLOCK_SECONDS)
         for block in coming:
             connection.execute("BEGIN IMMEDIATE")
             try:

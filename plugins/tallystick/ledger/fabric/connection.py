@@ -151,10 +151,12 @@ class Connections:
         raise _together(failures)
 
     def stream(self, start: Start, kind: type[_Kind], *, seconds: float) -> Iterator[tuple[Any, str]]:
-        """What a stream brings within ``seconds``, each with the peer's address; then it ends.
+        """What a stream brings, each with the peer's address, until nothing came for ``seconds``.
 
-        ``start`` is called anew, for the next peer, whenever the one that was asked goes away: it asks
-        for what has not been received yet. Raises ``kind`` where no peer can be reached until the end.
+        Time that the caller takes in between does not count. ``start`` is called anew, for the next peer,
+        whenever the one that was asked goes away, and for any where its call's deadline ends before that of
+        the response: it asks for what has not been received yet. Raises ``kind`` where no peer can be
+        reached until the end.
         """
         self._check_open(kind)
         ends = time.monotonic() + seconds
@@ -168,6 +170,7 @@ class Connections:
                     for response in call:
                         heard, pause = True, _FIRST_PAUSE
                         yield response, peer.address
+                        ends = time.monotonic() + seconds
                     return
                 except grpc.RpcError as error:
                     failure = failed(kind, error, peer=peer.address)
@@ -175,17 +178,20 @@ class Connections:
                 finally:
                     call.cancel()
                 if failure.code == _LATE:
-                    if not heard:
-                        peer.pass_over(_HUNG, _WAIT)
+                    # The deadline of a call is that of its first response, and runs on with the caller's time.
+                    if heard and time.monotonic() < ends:
+                        break
+                    peer.pass_over(_HUNG, _WAIT)
                     return
                 failures.append(failure)
                 if not passing(failure):
                     raise failure
                 peer.pass_over(_AWAY, _ANSWER, _WAIT)
-            if time.monotonic() + pause >= ends:
-                raise _together(failures)
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                if time.monotonic() + pause >= ends:
+                    raise _together(failures)
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
 
     def close(self) -> None:
         """Close every connection; calls that are under way fail."""

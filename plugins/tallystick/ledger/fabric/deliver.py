@@ -31,9 +31,9 @@ class Block:
 def blocks(gateway: Gateway, first: int = 0, last: int | None = None, *, seconds: float) -> Iterator[Block]:
     """The blocks from ``first`` to ``last``, both included; without ``last`` those to come too.
 
-    Without ``last`` it ends after ``seconds``. Goes on at the next peer where one goes away. Raises
-    `DeliverError` where no peer can be reached or the peer refuses, for a gap, and where ``last`` is
-    not there within ``seconds``.
+    ``seconds`` are for each block, without what the caller does with the one before it. Without ``last``
+    it ends where none came for so long. Goes on at the next peer where one goes away. Raises `DeliverError`
+    where no peer can be reached or the peer refuses, for a gap, and where a block up to ``last`` is late.
     """
     following = first
 

@@ -43,7 +43,7 @@ class Position:
 def follow(
     gateway: Gateway, chaincode: str, after: Position = Position(0), *, seconds: float
 ) -> Iterator[ChaincodeEvent]:
-    """The events of ``chaincode`` after a position, in the ledger's order, for ``seconds``; then it ends.
+    """The events of ``chaincode`` after a position, in the ledger's order, until none came for ``seconds``.
 
     Goes on at the next peer where one goes away, without loss or repeat. Raises `EventsError` where no
     peer can be reached, and for a position that the ledger does not have.

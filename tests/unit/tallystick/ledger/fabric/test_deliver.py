@@ -55,6 +55,45 @@ def test_a_block_that_does_not_come_is_missed(gateway: Gateway, written: list[by
         next(reading)
 
 
+@pytest.mark.parametrize("pause", [0.15, 0.6])
+def test_a_reader_may_take_its_time(
+    gateway: Gateway, written: list[bytes], peers: list[FakePeer], pause: float
+) -> None:
+    """All of it takes longer than a block may; at the longer pause each block does."""
+    found = []
+    for block in blocks(gateway, 0, 4, seconds=0.4):
+        found.append(block.raw)
+        time.sleep(pause)
+    assert found == written
+    assert peers[0].calls.count("Deliver") >= 2
+
+
+@pytest.mark.parametrize("taken", [0.0, 0.5])
+def test_a_peer_that_falls_silent_is_given_up_within_the_time_of_one_block(
+    gateway: Gateway, written: list[bytes], peers: list[FakePeer], taken: float
+) -> None:
+    """However long the reader took with what came before."""
+
+    def falls_silent(peer: FakePeer, request: Any, context: Any) -> Iterator[Any]:
+        for number, response in enumerate(peer.deliver(request, context)):
+            if number == 2:
+                yield hangs(peer, request, context)
+            yield response
+
+    peers[0].script["Deliver"].extend([falls_silent, hangs_as_stream])
+    reading = blocks(gateway, 0, 4, seconds=0.8)
+    assert next(reading).number == 0
+    time.sleep(taken)
+    assert next(reading).number == 1
+    time.sleep(taken)
+    began = time.monotonic()
+    with pytest.raises(DeliverError, match="block 2 did not come in time"):
+        next(reading)
+    assert 0.75 < time.monotonic() - began < 2
+    assert [block.raw for block in blocks(gateway, 2, 4, seconds=5)] == written[2:]
+    assert peers[1].calls == ["Deliver"]
+
+
 def test_the_height_is_known(gateway: Gateway, written: list[bytes]) -> None:
     assert height(gateway, seconds=2) == 5
 
