@@ -134,7 +134,7 @@ class Membership:
         for msp in msps:
             if msp.msp_id in self._roots:
                 raise NotProven(f"{msp.msp_id}: named twice")
-            with _foreign(f"{msp.msp_id}: roots and revocation lists"):
+            with foreign(f"{msp.msp_id}: roots and revocation lists"):
                 self._roots[msp.msp_id] = _roots(msp)
                 own = [_spki(root.certificate) for root in self._roots[msp.msp_id]]
             if any(keys.setdefault(key, msp.msp_id) != msp.msp_id for key in own):
@@ -189,12 +189,12 @@ class Membership:
         roots = self._roots.get(msp_id)
         if roots is None:
             raise NotProven("identity: of an MSP that is not known here")
-        with _foreign("certificate"):
+        with foreign("certificate"):
             return _examined(msp_id, pem, roots)
 
 
 @contextmanager
-def _foreign(what: str) -> Iterator[None]:
+def foreign(what: str) -> Iterator[None]:
     """The one door for certificates and lists: whatever the library raises of them is `Malformed`.
 
     It parses many parts only when they are asked for, and says in no one place what it may raise then.
@@ -276,7 +276,7 @@ def member_attributes(certificate: x509.Certificate) -> tuple[str, frozenset[str
 
     Raises `Malformed`.
     """
-    with _foreign("certificate"):
+    with foreign("certificate"):
         return _attributes(certificate)
 
 
@@ -315,7 +315,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _certificate(pem: bytes, what: str) -> x509.Certificate:
-    with _foreign(what):
+    with foreign(what):
         certificate = x509.load_pem_x509_certificate(pem)
         again = certificate.public_bytes(serialization.Encoding.PEM)
         # The library reads these late, and a part that nobody asks for must be right too.
@@ -334,7 +334,7 @@ def _certificate(pem: bytes, what: str) -> x509.Certificate:
 
 
 def _crl(pem: bytes, what: str) -> x509.CertificateRevocationList:
-    with _foreign(what):
+    with foreign(what):
         crl = x509.load_pem_x509_crl(pem)
         again = crl.public_bytes(serialization.Encoding.PEM)
         critical = [extension for extension in crl.extensions if extension.critical]

@@ -18,13 +18,17 @@ from tallystick.proof.fabric.configuration import Configuration, policy_path
 from tallystick.proof.fabric.identities import Identity
 from tallystick.proof.fabric.rwset import NamespaceSet, parse_rwset
 from tallystick.proof.fabric.state import State
-from tallystick.proof.protobuf import Message
+from tallystick.proof.protobuf import TEXT, Message, Shape, shaped
 
 LIFECYCLE: Final = "_lifecycle"
 
 _PLUGIN: Final = "vscc"
 _IMPLICIT_COLLECTION: Final = "_implicit_org_"
 _KINDS: Final = (1, 2, ENDORSER_TRANSACTION)
+_CHAINCODE: Final[Shape] = {1: TEXT, 2: TEXT, 3: TEXT}
+_HEADER_EXTENSION: Final[Shape] = {2: _CHAINCODE}
+_OUTCOME: Final[Shape] = {3: {2: TEXT}, 4: _CHAINCODE}
+_EVENT: Final[Shape] = {1: TEXT, 2: TEXT, 3: TEXT}
 
 
 class Invalid(Exception):
@@ -48,8 +52,13 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What was proposed, what the endorsers say came of it, and their signatures."""
+    """What was proposed, what the endorsers say came of it, and their signatures.
 
+    ``proposer`` is the creator and the nonce that the endorsers saw: Fabric does not compare them with the
+    envelope's.
+    """
+
+    proposer: tuple[bytes, bytes]
     proposal: bytes
     outcome: bytes
     signatures: tuple[policies.Signed, ...]
@@ -59,9 +68,11 @@ class Action:
 class Endorsed:
     """A transaction's content: the call, what the endorsers say came of it, and their signatures.
 
-    ``version`` is that of the chaincode that they ran, ``event`` its event's name and payload.
+    ``version`` is that of the chaincode that they ran, ``event`` its event's name and payload;
+    ``proposer`` is as in `Action`.
     """
 
+    proposer: tuple[bytes, bytes]
     chaincode: str
     arguments: tuple[bytes, ...]
     version: str
@@ -101,6 +112,8 @@ def _action(payload: Payload) -> Action:
         raise Malformed("transaction: an action without creator or nonce")
     content = Message(actions[0].blob(2), "action")
     action, proposal = content.message(2), content.blob(1)
+    if not proposal:
+        raise Malformed("transaction: of no proposal")
     response = action.blob(1)
     asked = sha256(payload.channel_header + actions[0].blob(1) + proposal).digest()
     answer = Message(response, "proposal response")
@@ -109,13 +122,15 @@ def _action(payload: Payload) -> Action:
     signatures = [
         policies.Signed(each.blob(1), response + each.blob(1), each.blob(2)) for each in action.messages(2)
     ]
-    return Action(proposal, answer.blob(2), tuple(signatures))
+    return Action((header.blob(1), header.blob(2)), proposal, answer.blob(2), tuple(signatures))
 
 
 def parse_endorsed(payload: Payload, action: Action) -> Endorsed:
     """What came of a call, as its endorsers say. Raises `Invalid`."""
-    extension = _or_invalid("BAD_HEADER_EXTENSION", Message, payload.extension, "header extension")
-    outcome = _or_invalid("BAD_RESPONSE_PAYLOAD", Message, action.outcome, "response")
+    extension = _or_invalid(
+        "BAD_HEADER_EXTENSION", shaped, payload.extension, "header extension", _HEADER_EXTENSION
+    )
+    outcome = _or_invalid("BAD_RESPONSE_PAYLOAD", shaped, action.outcome, "response", _OUTCOME)
     sets = _or_invalid("BAD_RWSET", parse_rwset, outcome.blob(1))
     if not extension.has(2) or not outcome.has(4):
         raise Invalid("INVALID_OTHER_REASON")
@@ -130,7 +145,15 @@ def parse_endorsed(payload: Payload, action: Action) -> Endorsed:
     answer = outcome.message(3)
     arguments = _arguments(action.proposal)
     return Endorsed(
-        name, arguments, ran.text(3), answer.int32(1), answer.blob(3), event, sets, action.signatures
+        action.proposer,
+        name,
+        arguments,
+        ran.text(3),
+        answer.int32(1),
+        answer.blob(3),
+        event,
+        sets,
+        action.signatures,
     )
 
 
@@ -203,12 +226,10 @@ def _collection_agreed(
 def _application_satisfied(policy: bytes, rules: Configuration, by: list[Identity]) -> bool:
     try:
         message = Message(policy, "endorsement policy")
-        if message.has(1) == message.has(2):
-            raise Malformed("endorsement policy: neither of signatures nor a reference")
-        if message.has(1):
-            envelope = b"".join(message.blobs(1))
-            return policies.signature_satisfied(envelope, rules.members, by)
-        return rules.satisfied(policy_path(message.text(2), ()), by)
+        which, parts = message.oneof(blobs=(1, 2))
+        if which == 1:
+            return policies.signature_satisfied(b"".join(parts), rules.members, by)
+        return bool(which) and rules.satisfied(policy_path(message.text(2), ()), by)
     except ProofError:
         return False
 
@@ -216,7 +237,7 @@ def _application_satisfied(policy: bytes, rules: Configuration, by: list[Identit
 def _event(action: Message, chaincode: str) -> tuple[str, bytes] | None:
     if not action.blob(2):
         return None
-    event = Message(action.blob(2), "event")
+    event = shaped(action.blob(2), "event", _EVENT)
     if event.text(1) != chaincode:
         raise Malformed("event: of another chaincode")
     return event.text(3), event.blob(4)

@@ -13,13 +13,14 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import NameOID
 
 from tallystick.proof.errors import Malformed, NotProven
-from tallystick.proof.membership import Member, NotInForce, member_attributes
+from tallystick.proof.fabric.pem import first_block
+from tallystick.proof.membership import Member, NotInForce, foreign, member_attributes, serialise_identity
 from tallystick.proof.protobuf import Message
 
 MEMBER, ADMIN, CLIENT, PEER, ORDERER = range(5)
@@ -66,6 +67,12 @@ class Identity:
         """Whom contracts take this for. Raises `Malformed` for attributes that they cannot read."""
         enrolment_id, roles = member_attributes(self.certificate)
         return Member(self.msp_id, enrolment_id, roles)
+
+    def judge_spelling(self, identity: bytes) -> None:
+        """Raise `NotProven` unless ``identity`` is the one spelling that our contracts read."""
+        pem = self.certificate.public_bytes(serialization.Encoding.PEM)
+        if identity != serialise_identity(self.msp_id, pem):
+            raise NotProven("its signer's identity holds more than the certificate in its plain form")
 
     def judge_window(self, at_ms: int) -> None:
         """Raise `NotInForce` where the certificate was not valid at that time, ms since the epoch."""
@@ -118,11 +125,11 @@ class Organisation:
 
     def examine(self, pem: bytes) -> Identity:
         """The identity of a certificate that claims to be of this MSP. Raises `Malformed` for no identity."""
-        certificate = _certificate(pem)
-        try:
-            key = certificate.public_key()
-        except (ValueError, UnsupportedAlgorithm):
-            raise Malformed("certificate: its key cannot be read") from None
+        with foreign("certificate"):
+            return self._examined(_certificate(pem))
+
+    def _examined(self, certificate: x509.Certificate) -> Identity:
+        key = certificate.public_key()
         if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in _HALF_ORDERS:
             raise Malformed("certificate: its key is not of P-256 or P-384")
         found = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
@@ -220,20 +227,18 @@ def _unit(message: Message) -> _Unit:
 
 
 def _certificate(pem: bytes) -> x509.Certificate:
-    try:
-        certificate = x509.load_pem_x509_certificate(pem)
+    with foreign("certificate"):
+        certificate = x509.load_der_x509_certificate(first_block(pem))
         # The library reads these late; whatever is wrong with them is to come out here.
         _ = certificate.extensions, certificate.subject, certificate.issuer, certificate.serial_number
-    except (ValueError, x509.DuplicateExtension, x509.InvalidVersion, UserWarning):
-        raise Malformed("certificate: cannot be read") from None
     return certificate
 
 
 def _crl(pem: bytes) -> x509.CertificateRevocationList:
-    try:
-        return x509.load_pem_x509_crl(pem)
-    except ValueError:
-        raise Malformed("revocation list: cannot be read") from None
+    with foreign("revocation list"):
+        crl = x509.load_pem_x509_crl(pem)
+        _ = crl.extensions, crl.issuer, [entry.serial_number for entry in crl]
+    return crl
 
 
 def _revoked(
@@ -277,6 +282,6 @@ def _is_authority(certificate: x509.Certificate) -> bool:
 def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True

@@ -1,8 +1,9 @@
 """What is known of a block once it is judged, in no format of Fabric's: enough to run its transactions again.
 
 A transaction of our contracts that counts is held to more than Fabric asks: it ran the package that the
-channel agreed on, its signer's certificate was valid at the time that it claims, its records are
-canonical, and it wrote nothing but our namespace.
+channel agreed on, the endorsers judged the signer that is logged, whose identity has its one spelling
+and whose certificate was valid at the time that it claims, its records are canonical, and it wrote
+nothing but our namespace.
 """
 
 from __future__ import annotations
@@ -132,6 +133,9 @@ def _call(found: Found, creator: Identity, endorsed: Endorsed, ours: bool) -> Ca
     contract, transaction, request = endorsed.chaincode, "", b""
     if ours:
         contract, transaction, request = _arguments(endorsed)
+        if endorsed.proposer != (payload.creator, payload.nonce):
+            raise NotProven("was endorsed for another signer than the one who sent it")
+        creator.judge_spelling(payload.creator)
         creator.judge_window(payload.time)
     return Call(
         contract, transaction, request, creator.member(), payload.transaction_id, payload.time, payload.nonce

@@ -37,7 +37,7 @@ def judge_signatures(header: Header, metadata: bytes, rules: Configuration, last
         raise NotProven("the block is not signed by those orderers that the channel asks for")
     if consenters:
         known = {rules.members.examine(identity).name for identity in consenters.values()}
-        if sum(signer.name in known for signer in signers) < quorum(len(consenters)):
+        if sum(signer.name in known and not signer.problem for signer in signers) < quorum(len(consenters)):
             raise NotProven("the block is signed by fewer orderers than a quorum")
     if Message(value, "block metadata").message(1).number(1) != last_config:
         raise NotProven("the orderers named another configuration than the one in force")
