@@ -1,7 +1,9 @@
 """Whom a certificate certifies: MSP, enrolment id and roles, as docs/formats/identity.md has it.
 
 The peer has verified chain, revocation and signature. It does not look whether a certificate is valid
-yet, and knows nothing of roles: both are judged here, by the rules of the embedded host.
+yet, and knows nothing of roles: both are judged here, by the rules of the embedded host. It judges the
+first PEM block of an identity, whatever the block is called and whatever follows: only an identity that
+can be read in no other way is read here.
 """
 
 from __future__ import annotations
@@ -14,13 +16,16 @@ from functools import lru_cache
 from typing import Any, Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID, ObjectIdentifier
+from fabric_protos.msp import identities_pb2
 
 from chaincode.context import Caller
 from chaincode.errors import Refusal
 
 #: Fabric CA's extension: JSON ``{"attrs": {name: text}}``.
 _ATTRIBUTES: Final = ObjectIdentifier("1.2.3.4.5.6.7.8.1")
+_MAX_IDENTITY: Final = 64 * 1024
 _ENROLMENT_ID: Final = re.compile(r"[!-~]{1,128}")
 _ROLE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -43,18 +48,31 @@ class Certified:
 
 
 @lru_cache(maxsize=4096)
-def certified(msp_id: str, pem: bytes) -> Certified:
-    """Whom the certificate ``pem`` of the MSP certifies. Raises `Refusal` NOT_A_MEMBER."""
+def certified(creator: bytes) -> Certified:
+    """Whom ``creator``, a serialised identity in its one spelling, is. Raises `Refusal` NOT_A_MEMBER."""
     try:
-        certificate = x509.load_pem_x509_certificate(pem)
+        msp_id, certificate = _read(creator)
         enrolment_id, roles = _attributes(certificate)
-    except (ValueError, RecursionError, x509.DuplicateExtension, x509.InvalidVersion):
+        window = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    except (Refusal, MemoryError):
+        raise
+    # The library parses many parts late, and says in no one place what it may raise then.
+    except Exception:
         raise Refusal("NOT_A_MEMBER", reason="certificate: cannot be read") from None
-    return Certified(
-        Caller(msp_id, enrolment_id, roles),
-        _milliseconds(certificate.not_valid_before_utc),
-        _milliseconds(certificate.not_valid_after_utc),
+    return Certified(Caller(msp_id, enrolment_id, roles), *map(_milliseconds, window))
+
+
+def _read(creator: bytes) -> tuple[str, x509.Certificate]:
+    """The MSP's name and the certificate; no other bytes spell the same two."""
+    identity = identities_pb2.SerializedIdentity.FromString(creator)
+    certificate = x509.load_pem_x509_certificate(identity.id_bytes)
+    _ = certificate.extensions, certificate.subject, certificate.issuer, certificate.serial_number
+    plain = identities_pb2.SerializedIdentity(
+        mspid=identity.mspid, id_bytes=certificate.public_bytes(Encoding.PEM)
     )
+    if not identity.mspid or plain.SerializeToString() != creator or len(creator) > _MAX_IDENTITY:
+        raise Refusal("NOT_A_MEMBER", reason="identity: with more than the certificate in its plain form")
+    return identity.mspid, certificate
 
 
 def _attributes(certificate: x509.Certificate) -> tuple[str, frozenset[str]]:

@@ -66,7 +66,7 @@ def host(invoke: Invoke, clock: Clock = system_clock) -> Handler:
 
 async def _run(stub: Stub, invoke: Invoke, clock: Clock) -> bytes:
     contract, transaction, request = _call(stub.arguments)
-    context = FabricContext(stub, contract, certified(*stub.identity()).at(stub.timestamp_ms))
+    context = FabricContext(stub, contract, certified(stub.creator).at(stub.timestamp_ms))
     charter = await context.get(CHARTER_KEY)
     skew = Parties.of(charter).skew_ms if charter else DEFAULT_SKEW_MS
     # The claim is the client's, and re-execution looks at no clock: it is held against one here.

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from fabric_protos.common import common_pb2
 from fabric_protos.ledger.queryresult import kv_query_result_pb2
-from fabric_protos.msp import identities_pb2
 from fabric_protos.peer import chaincode_event_pb2, chaincode_pb2, chaincode_shim_pb2, proposal_pb2
 
 from chaincode.fabric.errors import PeerError
@@ -70,11 +69,6 @@ class Stub:
         self._ask = ask
         self._limits = limits
         self._turn = asyncio.Lock()
-
-    def identity(self) -> tuple[str, bytes]:
-        """The creator's MSP and its certificate (PEM)."""
-        identity = identities_pb2.SerializedIdentity.FromString(self.creator)
-        return identity.mspid, identity.id_bytes
 
     async def get(self, key: str) -> bytes | None:
         """The committed value of ``key``, or None. What this transaction wrote is not seen."""

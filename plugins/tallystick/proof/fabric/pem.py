@@ -6,7 +6,8 @@ getCertFromPem). Source of the rules: Decode in encoding/pem of Go 1.26.
 
 from __future__ import annotations
 
-import binascii
+import base64
+import re
 from typing import Final
 
 from tallystick.proof.errors import Malformed
@@ -14,6 +15,7 @@ from tallystick.proof.errors import Malformed
 _BEGIN: Final = b"-----BEGIN "
 _END: Final = b"\n-----END "
 _DASHES: Final = b"-----"
+_BASE64: Final = re.compile(rb"(?:[A-Za-z0-9+/]{4})*+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
 def first_block(data: bytes) -> bytes:
@@ -42,10 +44,8 @@ def _content(data: bytes, begin: int, end: int, after: int) -> bytes | None:
         raise Malformed("PEM: a block that does not end")
     if (position > first and position > end) or _line(data, after)[0] != name:
         return None
-    try:
-        return binascii.a2b_base64(data[position:end].translate(None, b" \t\r\n"), strict_mode=True)
-    except binascii.Error:
-        return None
+    text = data[position:end].translate(None, b" \t\r\n")
+    return base64.b64decode(text) if _BASE64.fullmatch(text) else None
 
 
 def _line(data: bytes, start: int) -> tuple[bytes, int]:

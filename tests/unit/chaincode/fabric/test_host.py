@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fakes.fabric_peer import FakePeer, Message, Outcome
 from support import certificates as certs
+from support import creators
 from support.chaincode_server import peer_of
 
 from chaincode import canonical, catalogue
@@ -129,6 +130,16 @@ def test_a_certificate_out_of_its_time_is_refused(time_ms: int, code: str):
         assert refusal(await call(peer, "charter:adopt", CHARTER, time_ms=time_ms))["code"] == code
 
     run(test, clock=time_ms)
+
+
+def test_a_certificate_behind_the_one_that_the_peer_judged_makes_nobody_of_it():
+    async def test(peer: FakePeer) -> None:
+        behind = ("OperatorMSP", creators.called(creators.OWN, b"WHATEVER") + certs.member())
+        told = refusal(await call(peer, "charter:adopt", CHARTER, creator=behind))
+        assert told["code"] == "NOT_A_MEMBER"
+        assert (await call(peer, "charter:adopt", CHARTER)).status == 200
+
+    run(test)
 
 
 def test_a_contracts_own_exception_is_told_by_its_class():
