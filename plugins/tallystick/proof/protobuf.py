@@ -1,32 +1,41 @@
 """The wire format of protocol buffers, read with Go's rules and without any schema.
 
-A field that nobody asks for is skipped, the last of several scalars counts, and several occurrences of
-one embedded message are one message: what a Fabric peer reads from the same bytes. Nothing here recurses.
+A field that nobody asks for is skipped, the last of several scalars or of a oneof counts, and several
+occurrences of one embedded message are one message: what a Fabric peer reads from the same bytes, and
+nothing that it would not read. No bytes, however nested, make this recurse.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from tallystick.proof.errors import Malformed
 
-MAX_NESTED_GROUPS: Final = 100
+#: As deep as Go reads groups that it skips (protowire.DefaultRecursionLimit, and the outermost one).
+MAX_NESTED_GROUPS: Final = 10_001
+TEXT: Final = None
+
+#: What stands in a message: by field number `TEXT`, or the shape of an embedded message.
+Shape = Mapping[int, Any]
 
 _VARINT, _FIXED64, _BYTES, _START, _END, _FIXED32 = range(6)
 _MAX_NUMBER: Final = (1 << 29) - 1
+_MAX_NUMBER_IN_GROUPS: Final = (1 << 31) - 1
 _MAX_VARINT_BYTES: Final = 10
 
 
 class Message:
     """One message's fields by number. ``what`` names it in errors."""
 
-    __slots__ = ("_blobs", "_numbers", "what")
+    __slots__ = ("_blobs", "_numbers", "_tags", "what")
 
     def __init__(self, data: bytes, what: str) -> None:
         """Raises `Malformed` for bytes that are no message."""
         self.what = what
         self._numbers: dict[int, int] = {}
         self._blobs: dict[int, list[bytes]] = {}
+        self._tags: list[int] = []
         position, end = 0, len(data)
         while position < end:
             tag = data[position]
@@ -37,6 +46,7 @@ class Message:
             number, wire = tag >> 3, tag & 7
             if not 0 < number <= _MAX_NUMBER:
                 raise Malformed(f"{what}: a field without a number")
+            self._tags.append(tag)
             if wire == _BYTES:
                 length, position = _varint(data, position, what)
                 if length > end - position:
@@ -72,20 +82,53 @@ class Message:
 
     def text(self, number: int) -> str:
         """The field as text; empty where it is absent. Raises `Malformed` for what is not UTF-8."""
-        return _text(self.blob(number), self.what)
+        text = ""
+        for each in self._blobs.get(number, ()):
+            text = _text(each, self.what)
+        return text
 
     def message(self, number: int) -> Message:
         """The embedded message; an empty one where it is absent. Raises `Malformed`."""
-        return Message(b"".join(self._blobs.get(number, ())), self.what)
+        parts = self._blobs.get(number, ())
+        if len(parts) > 1:
+            for part in parts:
+                Message(part, self.what)
+        return Message(b"".join(parts), self.what)
 
     def messages(self, number: int) -> list[Message]:
         """A repeated field of messages. Raises `Malformed`."""
         return [Message(data, self.what) for data in self._blobs.get(number, ())]
 
+    def oneof(self, *, numbers: tuple[int, ...] = (), blobs: tuple[int, ...] = ()) -> tuple[int, list[bytes]]:
+        """Which field of a oneof counts (0 for none) with its occurrences: the last, begun anew after another.
+
+        ``numbers`` are its fields that are numbers, ``blobs`` those of bytes, texts or messages.
+        """
+        members = {n << 3 | _VARINT for n in numbers} | {n << 3 | _BYTES for n in blobs}
+        order = [tag for tag in self._tags if tag in members]
+        if not order:
+            return 0, []
+        last, count = order[-1], 0
+        while count < len(order) and order[-1 - count] == last:
+            count += 1
+        return last >> 3, self._blobs[last >> 3][-count:] if last & 7 == _BYTES else []
+
     def map(self, number: int) -> dict[str, bytes]:
         """A map from texts to bytes or messages. Raises `Malformed`."""
         entries = self.messages(number)
         return {entry.text(1): b"".join(entry.blobs(2)) for entry in entries}
+
+
+def shaped(data: bytes, what: str, shape: Shape) -> Message:
+    """A message in which also what nobody asks for later is as ``shape`` has it. Raises `Malformed`."""
+    message = Message(data, what)
+    for number, inner in shape.items():
+        for part in message.blobs(number):
+            if inner is TEXT:
+                _text(part, what)
+            else:
+                shaped(part, what, inner)
+    return message
 
 
 def number_field(number: int, value: int) -> bytes:
@@ -146,7 +189,7 @@ def _skip(data: bytes, position: int, number: int, wire: int, what: str) -> int:
             return position
         tag, position = _varint(data, position, what)
         number, wire = tag >> 3, tag & 7
-        if not 0 < number <= _MAX_NUMBER:
+        if not 0 < number <= _MAX_NUMBER_IN_GROUPS:
             raise Malformed(f"{what}: a field without a number")
 
 

@@ -1,7 +1,7 @@
 """A block of Fabric and its envelopes: read, hashed, and held against its header.
 
-The data hash covers the envelopes one after the other without their lengths, so an envelope counts only
-in its one canonical form: else the same bytes could be split into other transactions.
+The data hash covers the envelopes one after the other without their lengths, so an envelope has to begin
+with the one payload in it: else the same bytes could be split into other transactions.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from hashlib import sha256
 from typing import Final
 
 from tallystick.proof.errors import Malformed, NotProven
-from tallystick.proof.protobuf import Message, bytes_field
+from tallystick.proof.protobuf import TEXT, Message, Shape, bytes_field, shaped
 
 CONFIG: Final = 1
 ENDORSER_TRANSACTION: Final = 3
 
 _SIGNATURES, _, _FILTER = range(3)
+_CHANNEL_HEADER: Final[Shape] = {3: {}, 4: TEXT, 5: TEXT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +97,16 @@ def parse_block(data: bytes) -> Block:
 
 
 def parse_envelope(data: bytes) -> Envelope:
-    """An envelope in its canonical form. Raises `Malformed` for another."""
+    """An envelope as orderers write it: its canonical form, then what fields of no meaning its sender added.
+
+    Raises `Malformed` for another.
+    """
     message = Message(data, "envelope")
+    payloads, signatures = message.blobs(1), message.blobs(2)
     envelope = Envelope(message.blob(1), message.blob(2))
-    signature = bytes_field(2, envelope.signature) if envelope.signature else b""
-    if not envelope.payload or bytes_field(1, envelope.payload) + signature != data:
+    canonical = b"".join([bytes_field(1, envelope.payload), *(bytes_field(2, each) for each in signatures)])
+    once = len(payloads) == 1 and len(signatures) == bool(envelope.signature)
+    if not envelope.payload or not once or not data.startswith(canonical):
         raise Malformed("envelope: not in its one form, so that the data hash does not tell where it ends")
     return envelope
 
@@ -109,7 +115,7 @@ def parse_payload(data: bytes) -> Payload:
     """What an envelope says. Raises `Malformed`."""
     payload = Message(data, "payload")
     header = payload.message(1)
-    channel = Message(header.blob(1), "channel header")
+    channel = shaped(header.blob(1), "channel header", _CHANNEL_HEADER)
     timestamp = channel.message(3)
     signature = Message(header.blob(2), "signature header")
     seconds = timestamp.number(1)
@@ -125,6 +131,19 @@ def parse_payload(data: bytes) -> Payload:
         channel_header=header.blob(1),
         data=payload.blob(2),
     )
+
+
+def remembered_id(data: bytes) -> str:
+    """The id under which peers remember this payload, however little else of it can be read; empty for none.
+
+    So does Fabric (protoutil.GetOrComputeTxIDFromEnvelope): another transaction of that id is a duplicate.
+    """
+    try:
+        header = Message(data, "payload").message(1)
+        transaction_id = shaped(header.blob(1), "channel header", _CHANNEL_HEADER).text(5)
+        return transaction_id or parse_payload(data).computed_id
+    except Malformed:
+        return ""
 
 
 def _at(metadata: list[bytes], index: int) -> bytes:

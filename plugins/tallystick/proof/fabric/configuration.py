@@ -62,14 +62,20 @@ class Configuration:
 
     @cached_property
     def consenters(self) -> dict[int, bytes]:
-        """The orderers of a BFT channel by number, as serialised identities; none on another channel."""
+        """The orderers of a BFT channel by number, as serialised identities; none on another channel.
+
+        Raises `Malformed` for two of one number.
+        """
         value = self.orderers.values.get("Orderers")
         if "V3_0" not in _capabilities(self.root) or value is None:
             return {}
-        return {
-            each.number(1): bytes_field(1, each.blob(4)) + bytes_field(2, each.blob(5))
-            for each in Message(_content(value), "orderers").messages(1)
+        orderers = Message(_content(value), "orderers").messages(1)
+        found = {
+            each.number(1): bytes_field(1, each.blob(4)) + bytes_field(2, each.blob(5)) for each in orderers
         }
+        if len(found) != len(orderers):
+            raise Malformed("orderers: two of one number, which would make a quorum smaller")
+        return found
 
     def organisation_of(self, msp_id: str) -> str | None:
         """The name of the application's group whose MSP has this id."""

@@ -15,10 +15,10 @@ from tallystick.proof.errors import Malformed, NotProven, ProofError
 from tallystick.proof.fabric import policies
 from tallystick.proof.fabric.blocks import ENDORSER_TRANSACTION, Envelope, Payload
 from tallystick.proof.fabric.configuration import Configuration, policy_path
-from tallystick.proof.fabric.identities import Identity
+from tallystick.proof.fabric.identities import MEMBER, Identity
 from tallystick.proof.fabric.rwset import NamespaceSet, parse_rwset
 from tallystick.proof.fabric.state import State
-from tallystick.proof.protobuf import TEXT, Message, Shape, shaped
+from tallystick.proof.protobuf import TEXT, Message, Shape, bytes_field, shaped
 
 LIFECYCLE: Final = "_lifecycle"
 
@@ -41,13 +41,18 @@ class Invalid(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A chaincode as the channel has agreed on it."""
+    """A chaincode as the channel has agreed on it.
+
+    ``terms`` is the digest, in hex, of all that stands in it beside its version and sequence: who has to
+    endorse, how that is judged, and its collections.
+    """
 
     sequence: int
     version: str
     plugin: str
     policy: bytes
     private: bool
+    terms: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +190,17 @@ def definition_of(chaincode: str, state: State) -> Definition | None:
         return Message(value, "definition")
 
     endorsement = Message(field("EndorsementInfo").blob(2), "definition")
-    validation = Message(field("ValidationInfo").blob(2), "definition")
+    judged_by, collections = field("ValidationInfo").blob(2), field("Collections").blob(2)
+    validation = Message(judged_by, "definition")
+    initialised = b"first" if endorsement.number(2) else b""
+    terms = (endorsement.blob(3), judged_by, collections, initialised)
     return Definition(
         field("Sequence").number(1),
         endorsement.text(1),
         validation.text(1),
         validation.blob(2),
-        bool(field("Collections").blob(2)),
+        bool(collections),
+        sha256(b"".join(bytes_field(number, each) for number, each in enumerate(terms, 1))).hexdigest(),
     )
 
 
@@ -216,10 +225,12 @@ def _collection_agreed(
         if definition and definition.private:
             raise NotProven("a chaincode's collection of private data is written, which is not followed here")
         return False
-    group = rules.organisation_of(name.removeprefix(_IMPLICIT_COLLECTION))
+    msp_id = name.removeprefix(_IMPLICIT_COLLECTION)
+    group = rules.organisation_of(msp_id)
     path = ("Application", group or "", "Endorsement")
     if group and not rules.has_policy(path):
-        raise NotProven("an organisation has no policy for its endorsements, which is not followed here")
+        # Fabric's default (lifecycle.ImplicitCollectionEndorsementPolicyAsBytes): any member will do.
+        return any(rules.members.has_role(each, msp_id, MEMBER) for each in by)
     return rules.satisfied(path, by)
 
 

@@ -3,7 +3,8 @@
 A transaction of our contracts that counts is held to more than Fabric asks: it ran the package that the
 channel agreed on, the endorsers judged the signer that is logged, whose identity has its one spelling
 and whose certificate was valid at the time that it claims, its records are canonical, and it wrote
-nothing but our namespace.
+nothing but our namespace. One of another chaincode, and one that changes nothing but private data, may
+count by one organisation's word alone: it gives a leaf and no records.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Call:
     """What was called, and as whom. ``claimed_time`` is in milliseconds since the epoch; ``nonce`` makes
     the salts of the leaves (`proof.leaves.salt`).
 
-    Of a chaincode that is not ours ``contract`` is its name; its transaction and request are not read.
+    Of a chaincode that is not ours ``contract`` is its name; its transaction and request are not read, and
+    its caller has no enrolment id where the certificate has none that contracts could read.
     """
 
     contract: str
@@ -45,7 +47,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the endorsers say came of a call, in our namespace. ``package`` is what they ran."""
+    """What the endorsers say came of a call of ours, in our namespace. ``package`` is what they ran."""
 
     package: str
     reads: Mapping[str, Version | None]
@@ -112,7 +114,7 @@ def judge_content(found: Found, position: int, chaincode: str, package: str, lea
     Raises `Malformed` or `NotProven` for one that counts though our contracts would not have allowed it.
     """
     valid, endorsed = found.code == "VALID", found.endorsed
-    ours = endorsed is not None and endorsed.chaincode == chaincode
+    ours = endorsed is not None and endorsed.chaincode == chaincode and not _only_private(endorsed)
     call = outcome = None
     try:
         if found.creator and found.payload and endorsed:
@@ -138,8 +140,30 @@ def _call(found: Found, creator: Identity, endorsed: Endorsed, ours: bool) -> Ca
         creator.judge_spelling(payload.creator)
         creator.judge_window(payload.time)
     return Call(
-        contract, transaction, request, creator.member(), payload.transaction_id, payload.time, payload.nonce
+        contract,
+        transaction,
+        request,
+        _caller(creator, ours),
+        payload.transaction_id,
+        payload.time,
+        payload.nonce,
     )
+
+
+def _only_private(endorsed: Endorsed) -> bool:
+    """Whether it changes private data and nothing else: then an organisation's own policy is all it needs."""
+    return any(each.changes for each in endorsed.sets) and not any(
+        each.changes_public for each in endorsed.sets
+    )
+
+
+def _caller(creator: Identity, ours: bool) -> Member:
+    try:
+        return creator.member()
+    except Malformed:
+        if ours:
+            raise
+        return Member(creator.msp_id, "", frozenset())
 
 
 def _arguments(endorsed: Endorsed) -> tuple[str, str, bytes]:
@@ -156,13 +180,14 @@ def _arguments(endorsed: Endorsed) -> tuple[str, str, bytes]:
 
 
 def _outcome(endorsed: Endorsed, chaincode: str, ours: bool) -> Outcome:
+    if not ours:
+        return Outcome(endorsed.version, {}, (), {}, (), endorsed.response)
     empty = NamespaceSet(chaincode, (), (), (), False, ())
     own = next((each for each in endorsed.sets if each.namespace == chaincode), empty)
     reads, writes = dict(own.reads), dict(own.writes)
     if len(reads) != len(own.reads) or len(writes) != len(own.writes):
         raise Malformed("reads or writes a key twice")
-    records = _records(endorsed.event) if ours else ()
-    return Outcome(endorsed.version, reads, own.ranges, writes, records, endorsed.response)
+    return Outcome(endorsed.version, reads, own.ranges, writes, _records(endorsed.event), endorsed.response)
 
 
 def _records(event: tuple[str, bytes] | None) -> tuple[bytes, ...]:
@@ -183,9 +208,9 @@ def _judge(endorsed: Endorsed, chaincode: str, package: str, ours: bool) -> None
     for each in endorsed.sets:
         if each.sets_policies or any(inner.sets_policies for inner in each.collections):
             raise NotProven("sets a policy for a single key, which would override the contracts'")
-        if each.changes and (each.namespace == chaincode) != ours:
+        if (each.changes if ours else each.changes_public) and (each.namespace == chaincode) != ours:
             raise NotProven("writes another chaincode's state")
-        if each.collections and (ours or each.namespace == chaincode):
+        if each.collections and ours:
             raise NotProven("uses private data, which cannot be run again")
     if ours and endorsed.version != package:
         raise NotProven("was endorsed under another package than the channel agreed on")

@@ -16,9 +16,10 @@ from tallystick.proof.protobuf import Message
 SIGNATURE: Final = 1
 IMPLICIT_META: Final = 3
 
-_ROLE, _, _IDENTITY = range(3)
+_ROLE, _UNIT, _IDENTITY, _ANONYMITY, _COMBINED = range(5)
 _ANY, _ALL, _MAJORITY = range(3)
-_DEEPEST: Final = 32
+#: A rule and what it asks for are two messages, and Go reads 10,000 within each other.
+_DEEPEST: Final = 4_999
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,30 +92,57 @@ def signature_satisfied(envelope: bytes, members: Members, by: Sequence[Identity
         raise Malformed("signature policy: of an unknown version")
     principals = message.messages(3)
     fits = [[_is(members, each, principal) for each in by] for principal in principals]
-    return _rule(message.message(2), fits, [False] * len(by), 0)
+    return _rule(message.message(2), fits, len(by))
 
 
-def _rule(rule: Message, fits: Sequence[Sequence[bool]], used: list[bool], depth: int) -> bool:
-    """Marks in ``used`` which signers were needed, so that nobody counts twice."""
-    if depth > _DEEPEST:
-        raise Malformed("signature policy: nested too deeply")
-    if not rule.has(2):
-        index = rule.int32(1)
-        if not 0 <= index < len(fits):
-            raise Malformed("signature policy: names a principal that it has not")
-        for signer, fit in enumerate(fits[index]):
-            if fit and not used[signer]:
-                used[signer] = True
-                return True
-        return False
-    inner = rule.message(2)
-    verified = 0
-    for each in inner.messages(2):
-        trial = list(used)
-        if _rule(each, fits, trial, depth + 1):
-            verified += 1
-            used[:] = trial
-    return verified >= inner.int32(1)
+@dataclass(slots=True)
+class _Gate:
+    """So many of some rules: those still to be tried, the next one last, and which signers are used by now."""
+
+    needed: int
+    left: list[Message]
+    used: list[bool]
+    verified: int = 0
+
+
+def _rule(rule: Message, fits: Sequence[Sequence[bool]], count: int) -> bool:
+    """Whether a rule holds, nobody counting twice; one that does not hold has used nobody.
+
+    Without recursion: how deep its own policy is decides each organisation alone.
+    """
+    gates = [_Gate(1, [rule], [False] * count)]
+    while True:
+        gate = gates[-1]
+        if gate.left:
+            _enter(gate.left.pop(), gate, gates, fits)
+            continue
+        gates.pop()
+        holds = gate.verified >= gate.needed
+        if not gates:
+            return holds
+        if holds:
+            gates[-1].verified += 1
+            gates[-1].used = gate.used
+
+
+def _enter(rule: Message, gate: _Gate, gates: list[_Gate], fits: Sequence[Sequence[bool]]) -> None:
+    which, parts = rule.oneof(numbers=(1,), blobs=(2,))
+    if which == 1:
+        signer = _signer(rule.int32(1), fits, gate.used)
+        if signer is not None:
+            gate.verified += 1
+            gate.used[signer] = True
+    elif which == 2 and len(gates) <= _DEEPEST:
+        inner = Message(b"".join(parts), "signature policy")
+        gates.append(_Gate(inner.int32(1), inner.messages(2)[::-1], list(gate.used)))
+    else:
+        raise Malformed("signature policy: nested too deeply, or a rule of no known kind")
+
+
+def _signer(index: int, fits: Sequence[Sequence[bool]], used: Sequence[bool]) -> int | None:
+    if not 0 <= index < len(fits):
+        raise Malformed("signature policy: names a principal that it has not")
+    return next((at for at, fit in enumerate(fits[index]) if fit and not used[at]), None)
 
 
 def _is(members: Members, identity: Identity, principal: Message) -> bool:
@@ -128,7 +156,9 @@ def _is(members: Members, identity: Identity, principal: Message) -> bool:
         except (Malformed, NotProven):
             return False
         return named.name == identity.name and not identity.problem
-    raise Malformed("signature policy: a principal that is neither a role nor an identity")
+    if kind in (_UNIT, _ANONYMITY, _COMBINED):
+        raise NotProven("a policy asks for a principal that is neither a role nor an identity")
+    return False
 
 
 def _implicit(group: Group, value: bytes, members: Members, by: Sequence[Identity]) -> bool:

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
-from tallystick.proof.errors import Malformed
-from tallystick.proof.protobuf import Message
+from tallystick.proof.protobuf import TEXT, Message, Shape, shaped
 
 _HASH_OF_NOTHING: Final = sha256().digest()
+_ENTRY: Final[Shape] = {1: TEXT}
+_PUBLIC: Final[Shape] = {4: {1: TEXT, 2: _ENTRY}}
+_HASHED: Final[Shape] = {3: {2: _ENTRY}}
+_RANGE: Final[Shape] = {4: {1: {1: TEXT, 2: {}}}, 5: {}}
 
 
 class Version(NamedTuple):
@@ -87,11 +90,11 @@ def parse_rwset(data: bytes) -> tuple[NamespaceSet, ...]:
 
 
 def _namespace(message: Message) -> NamespaceSet:
-    public = Message(message.blob(2), "read-write set")
+    public = shaped(message.blob(2), "read-write set", _PUBLIC)
     return NamespaceSet(
         message.text(1),
         tuple(_read(each) for each in public.messages(1)),
-        tuple(_range(each) for each in public.messages(2)),
+        tuple(_range(shaped(each, "read-write set", _RANGE)) for each in public.blobs(2)),
         tuple((each.text(1), _written(each.number(2), each.blob(3))) for each in public.messages(3)),
         public.has(4),
         tuple(_collection(each) for each in message.messages(3)),
@@ -99,7 +102,7 @@ def _namespace(message: Message) -> NamespaceSet:
 
 
 def _collection(message: Message) -> HashedCollection:
-    hashed = Message(message.blob(2), "read-write set")
+    hashed = shaped(message.blob(2), "read-write set", _HASHED)
     return HashedCollection(
         message.text(1),
         tuple((each.blob(1), _version(each, 2)) for each in hashed.messages(1)),
@@ -128,15 +131,15 @@ def _version(message: Message, number: int) -> Version | None:
 
 
 def _range(message: Message) -> RangeRead:
-    if message.has(4) and message.has(5):
-        raise Malformed("read-write set: a range with its reads twice")
     found: Any
-    if message.has(5):
-        summary = message.message(5)
+    which, parts = message.oneof(blobs=(4, 5))
+    content = Message(b"".join(parts), "read-write set")
+    if which == 5:
+        summary = content
         degree, level = summary.number(1) & 0xFFFFFFFF, summary.number(2) & 0xFFFFFFFF
         found = Summary(degree, level, tuple(summary.blobs(3)))
     else:
         # Fabric reads a version that is missing here as (0, 0), which nothing but block 0 could write.
-        reads = [_read(each) for each in message.message(4).messages(1)]
+        reads = [_read(each) for each in content.messages(1)]
         found = tuple((key, version or Version(0, 0)) for key, version in reads)
     return RangeRead(message.text(1), message.text(2), bool(message.number(3)), found)

@@ -20,6 +20,7 @@ from tallystick.proof.fabric.blocks import (
     Payload,
     parse_envelope,
     parse_payload,
+    remembered_id,
 )
 from tallystick.proof.fabric.configuration import Configuration
 from tallystick.proof.fabric.endorsements import (
@@ -89,8 +90,8 @@ def judge_transactions(block: Block, rules: Configuration, state: State) -> list
     _mark_duplicates(found)
     written: set[tuple[str, str]] = set()
     for position, each in enumerate(found):
-        if each.payload:
-            state.add_id(each.payload.transaction_id or each.payload.computed_id)
+        if identifier := _identifier(each):
+            state.add_id(identifier)
         if each.code == "VALID" and each.endorsed:
             code = _conflict(each.endorsed.sets, state, written)
             if code == "VALID":
@@ -101,12 +102,15 @@ def judge_transactions(block: Block, rules: Configuration, state: State) -> list
 
 
 def judge_flags(found: Sequence[Found], flags: bytes) -> None:
-    """Raise `NotProven` where a peer's flags are not what was found."""
+    """Raise `NotProven` where a peer's flags count what was found not to count, or the other way round.
+
+    Why a transaction does not count changes neither state nor leaf, so another reason is no fault.
+    """
     if len(flags) != len(found):
         raise NotProven(f"has {len(flags)} flags for {len(found)} transactions")
     for position, (each, flag) in enumerate(zip(found, flags, strict=True)):
         claimed = CODES.get(flag, f"code {flag}")
-        if claimed != each.code:
+        if (claimed == "VALID") != (each.code == "VALID"):
             raise NotProven(f"transaction {position} is marked {claimed} and is {each.code}")
 
 
@@ -120,7 +124,7 @@ def _alone(data: bytes, rules: Configuration, state: State) -> Found:
     try:
         creator = judge_creator(envelope, payload, rules)
         if payload.kind == CONFIG:
-            raise Malformed("a configuration among other transactions")
+            raise NotProven("a configuration among other transactions")
         if payload.kind != ENDORSER_TRANSACTION:
             raise Invalid("UNSUPPORTED_TX_PAYLOAD")
         if payload.channel != rules.channel:
@@ -132,7 +136,15 @@ def _alone(data: bytes, rules: Configuration, state: State) -> Found:
         judge_endorsements(endorsed, rules, state)
     except Invalid as invalid:
         return Found(invalid.code, data, payload, creator, endorsed)
+    except Malformed:
+        return Found("INVALID_OTHER_REASON", data, payload, creator, endorsed)
     return Found("VALID", data, payload, creator, endorsed)
+
+
+def _identifier(found: Found) -> str:
+    if found.payload:
+        return found.payload.transaction_id or found.payload.computed_id
+    return remembered_id(parse_envelope(found.envelope).payload)
 
 
 def _unreadable(payload: bytes) -> str:

@@ -17,6 +17,7 @@ from tallystick.proof.errors import Malformed, NotProven
 from tallystick.proof.fabric import policies
 from tallystick.proof.fabric.identities import ADMIN, CLIENT, MEMBER, PEER, Identity, Members, Organisation
 from tallystick.proof.membership import P256_ORDER, NotInForce
+from tallystick.proof.protobuf import bytes_field
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -143,20 +144,72 @@ def test_a_signature_policy_asks_for_so_many_of_its_parts(
     assert policies.signature_satisfied(envelope(rules, *PEERS), members, signers) is expected
 
 
+ANYBODY, FIRST, SECOND = b"\x12\x02\x08\x00", b"\x08\x00", b"\x08\x01"
+WANTS_TWO = bytes_field(2, b"\x08\x02" + bytes_field(2, FIRST))
+AND_SECOND = bytes_field(2, bytes_field(2, SECOND))
+
+
+def nested(depth: int) -> bytes:
+    """The bytes of a rule that asks for the first principal within so many gates."""
+    inner = FIRST
+    for _ in range(depth):
+        inner = bytes_field(2, b"\x08\x01" + bytes_field(2, inner))
+    return inner
+
+
+def spelt(rules: bytes, *principals: Any) -> bytes:
+    return bytes_field(2, rules) + envelope(None, *principals)
+
+
+def test_a_policy_may_be_as_deep_as_a_peer_reads(people: Any) -> None:
+    members, found = people
+    for depth in (40, 4_998):
+        made = spelt(nested(depth), *PEERS)
+        assert policies.signature_satisfied(made, members, [found["a1"]])
+        assert not policies.signature_satisfied(made, members, [found["b1"]])
+    with pytest.raises(Malformed, match="nested too deeply"):
+        policies.signature_satisfied(spelt(nested(5_001), *PEERS), members, [found["a1"]])
+
+
+@pytest.mark.parametrize(
+    ("rules", "by", "expected"),
+    [
+        (ANYBODY, "", True),
+        (ANYBODY + FIRST, "", False),
+        (ANYBODY + FIRST, "a1", True),
+        (FIRST + ANYBODY, "", True),
+        (SECOND + FIRST, "b1", False),
+        (WANTS_TWO + AND_SECOND, "a1 b1", True),
+        (WANTS_TWO + AND_SECOND, "b1", False),
+        (WANTS_TWO + FIRST + AND_SECOND, "b1", True),
+        (WANTS_TWO + FIRST + AND_SECOND, "", True),
+    ],
+)
+def test_of_two_kinds_of_rule_the_last_counts_as_in_go(
+    people: Any, rules: bytes, by: str, expected: bool
+) -> None:
+    members, found = people
+    signers = [found[name] for name in by.split()]
+    assert policies.signature_satisfied(spelt(rules, *PEERS), members, signers) is expected
+
+
+def test_a_principal_of_no_known_kind_is_nobody(people: Any) -> None:
+    members, found = people
+    unknown = msp_principal_pb2.MSPPrincipal(principal_classification=9)  # type: ignore[arg-type]
+    assert not policies.signature_satisfied(envelope(rule(1, 0), unknown), members, [found["a1"]])
+
+
 def test_a_policy_that_cannot_be_read_is_refused(people: Any) -> None:
     members, _ = people
-    deep = rule(1, 0)
-    for _ in range(40):
-        deep = rule(1, deep)
     anonymous = msp_principal_pb2.MSPPrincipal(principal_classification=3)
     signer = [people[1]["a1"]]
     for made in (
-        envelope(deep, *PEERS),
+        envelope(policies_pb2.SignaturePolicy(), *PEERS),
         envelope(rule(1, 5), *PEERS),
         envelope(rule(1, 0), *PEERS, version=1),
         envelope(rule(1, 0), anonymous),
     ):
-        with pytest.raises(Malformed):
+        with pytest.raises((Malformed, NotProven)):
             policies.signature_satisfied(made, members, signer)
 
 
