@@ -14,6 +14,7 @@ from fabric_protos.common import common_pb2
 
 from tallystick.proof.errors import NotProven
 from tallystick.proof.fabric.channel import Channel
+from tallystick.proof.fabric.endorsements import LIFECYCLE
 
 LOG = "audit.example/fabric"
 _DIRECTORY = Path(__file__).resolve().parents[1] / "vectors" / "fabric"
@@ -57,6 +58,20 @@ def sound(network: str) -> tuple[bytes, ...]:
             break
         found.append(block)
     return tuple(found)
+
+
+@cache
+def upgraded_fields() -> dict[str, tuple[str, bytes]]:
+    """Key and value of each field of the contracts' definition as the upgrade on ``raft`` sets it."""
+    network, channel, found = stored("raft"), Channel(LOG), {}
+    for block in network.blocks[: network.names["upgrade"] + 1]:
+        channel.judge(block)
+    for name in ("EndorsementInfo", "ValidationInfo"):
+        key = f"namespaces/fields/tallystick/{name}"
+        value = channel._state.value(LIFECYCLE, key)
+        assert value
+        found[name] = key, value
+    return found
 
 
 def altered(block: bytes, change: Callable[[Any], None]) -> bytes:

@@ -85,12 +85,18 @@ def _activate(arguments: argparse.Namespace, settings: Settings, screen: Screen)
 
     with screen.busy("looking for Fabric's programs") as tell:
         programs = binaries.find(settings.cache_dir)
-        network, before, approved = operate.activate(settings.fabric, programs, tell=tell)
+        network, definition, approved = operate.activate(settings.fabric, programs, tell=tell)
     packages.keep_current(settings.packages)
-    after = network.package
-    if before == after:
+    before, after = definition.version if definition else "", network.package
+    recorded = definition is None or not definition.is_of(after)
+    if not recorded:
         screen.line(
             f"The contracts installed here ({after[:12]}) are in force already; nothing was recorded."
+        )
+    elif before == after:
+        screen.line(
+            f"In force from the next block on: package {after[:12]}, as before,"
+            " under the channel's own endorsement policy."
         )
     else:
         screen.line(f"In force from the next block on: package {after[:12]} (before: {before[:12]}).")
@@ -104,7 +110,7 @@ def _activate(arguments: argparse.Namespace, settings: Settings, screen: Screen)
     for msp_id in sorted(set(msps) - approved):
         screen.line(f"{msp_id} has not approved them: its peer runs nothing until it does.")
     screen.next(("tally verify", "runs every block again under the package of its time"))
-    value = {"before": before, "active": after, "recorded": before != after}
+    value = {"before": before, "active": after, "recorded": recorded}
     screen.result({**value, "approved": sorted(approved)})
     return 0
 

@@ -61,7 +61,8 @@ def _said(changes: Changes) -> list[str]:
     lines += [f"{each} has other root certificates" for each in changes.other_roots]
     lines += [f"{msp} revoked certificate {serial[:12]}" for msp, serial in changes.revoked]
     lines += [f"{msp} put certificate {serial[:12]} back in force" for msp, serial in changes.restored]
-    return lines + ([f"contracts {changes.package[:12]}"] if changes.package else [])
+    lines += [f"contracts {changes.package[:12]}"] if changes.package else []
+    return lines + ([f"contracts' policy {changes.policy[:12]}"] if changes.policy else [])
 
 
 def _organisation(organisation: Organisation) -> tuple[str, ...]:
@@ -84,6 +85,7 @@ def _configuration_value(configuration: Configuration, changes: Changes) -> dict
         "revoked": _certificates(changes.revoked),
         "restored": _certificates(changes.restored),
         "package": changes.package,
+        "policy": changes.policy,
     }
 
 

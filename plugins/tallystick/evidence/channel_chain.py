@@ -16,6 +16,7 @@ from tallystick.execution.simulate import Call, Simulation
 from tallystick.proof.errors import ProofError
 from tallystick.proof.fabric import judged as fabric
 from tallystick.proof.fabric.channel import Channel
+from tallystick.proof.fabric.endorsements import Definition
 from tallystick.proof.merkle import HASH_SIZE, Frontier, stored_index
 
 #: What the chaincode's host reads for itself before a contract runs (chaincode/fabric/host.py).
@@ -67,6 +68,7 @@ class ChannelChain:
         for raw in self._blocks:
             number = self._channel.height
             try:
+                before = self._channel.definition
                 judged = self._channel.judge(raw)
             except ProofError as error:
                 raise BadBlock(number, str(error)) from error
@@ -75,7 +77,7 @@ class ChannelChain:
             if not number and judged.digest[:16] != self._genesis:
                 raise BadBlock(0, "is not the first block of this log")
             self._grow(judged)
-            yield _of_every_host(judged, self._channel.package)
+            yield _of_every_host(judged, before, self._channel.definition)
         if not self._channel.height:
             raise BadBlock(0, "missing, as is every other")
 
@@ -93,13 +95,19 @@ class ChannelChain:
             self.roots[size], self.whole_blocks[size] = self.frontier.root(), whole_blocks
 
 
-def _of_every_host(judged: fabric.JudgedBlock, package: str) -> JudgedBlock:
-    """A block in every host's terms; ``package`` is the contracts' after it."""
+def _of_every_host(
+    judged: fabric.JudgedBlock, before: Definition | None, after: Definition | None
+) -> JudgedBlock:
+    """A block in every host's terms; with the contracts' definitions before it and after it."""
     new = judged.configured
     configured = Configured(new.time, new.changed) if new else None
-    if judged.package and package != judged.package:
+    if before and after and after != before:
         times = [each.call.claimed_time for each in judged.transactions if each.call]
-        configured = Configured(max(times), ("contracts",))
+        same = {
+            "contracts": after.version == before.version,
+            "contracts' policy": after.terms == before.terms,
+        }
+        configured = Configured(max(times), tuple(what for what, is_same in same.items() if not is_same))
     transactions = tuple(_transaction(each) for each in judged.transactions if each.verdict == "VALID")
     return JudgedBlock(
         judged.number,

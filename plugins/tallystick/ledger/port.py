@@ -86,7 +86,9 @@ class Organisation:
 class Configuration:
     """The rules in force from ``block`` on, by whom and when they were set.
 
-    ``package`` is the digest of the contracts that run.
+    ``package`` is the digest of the contracts that run, ``policy`` that of what else the members agreed on
+    for them: whose endorsements they need. Both are empty before there are contracts; the latter always
+    where nobody endorses.
     """
 
     block: int
@@ -95,6 +97,7 @@ class Configuration:
     enrolment_id: str
     organisations: tuple[Organisation, ...]
     package: str
+    policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Each step may have been done before, by a start that was interrupted: then it is
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,18 +17,35 @@ from tallystick.network.commands import ALREADY, CALL_SECONDS, Commands
 from tallystick.network.genesis import still_to_agree
 from tallystick.network.layout import ADMIN, CHAINCODE, HOST, ORDERER_MSP, Orderer, Peer
 from tallystick.network.tools import attempt, reason, until
+from tallystick.proof.protobuf import bytes_field
 
 _UNDEFINED: Final = "is not defined"
+#: What Fabric's program puts into a definition where it is told nothing else, as it shows that: a reference
+#: (field 2 of common.ApplicationPolicy) to the policy in the channel's configuration.
+_POLICY: Final = bytes_field(2, b"/Channel/Application/Endorsement")
+_USUAL: Final = {
+    "endorsement_plugin": "escc",
+    "validation_plugin": "vscc",
+    "validation_parameter": b64encode(_POLICY).decode(),
+    "collections": {},
+    "init_required": None,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """The contracts as a channel defines them: their digest, which definition this is (from 1), and the
-    MSPs that have approved it."""
+    """The contracts as a channel defines them: their digest, which definition this is (from 1), the MSPs
+    that have approved it, and whether all else in it is as `Lifecycle.commit` leaves it: the endorsement
+    policy is the channel's own, and Fabric's own plugins judge by it."""
 
     version: str
     sequence: int
     approved: frozenset[str]
+    usual: bool
+
+    def is_of(self, package: str) -> bool:
+        """Whether it is the one that `Lifecycle.commit` makes for that digest."""
+        return self.usual and self.version == package
 
 
 class Lifecycle(Commands):
@@ -116,7 +134,8 @@ class Lifecycle(Commands):
         if _UNDEFINED in told:
             return None
         found = _json(told, doing)
-        return Definition(str(found.get("version")), int(found.get("sequence", 0)), _approved(found))
+        usual = {name: found.get(name) for name in _USUAL} == _USUAL
+        return Definition(str(found.get("version")), int(found.get("sequence", 0)), _approved(found), usual)
 
     def answer(self, of_msps: Iterable[str] | None = None) -> None:
         """The contracts of each peer (of ``of_msps``, if given) answer: a query reaches them, whatever they

@@ -19,7 +19,7 @@ from tallystick.network.binaries import VERSION, Binaries
 from tallystick.network.certificates import make_certificates, write_connection
 from tallystick.network.genesis import write_genesis
 from tallystick.network.layout import BASE_PORT, PORTS, Layout
-from tallystick.network.lifecycle import Lifecycle
+from tallystick.network.lifecycle import Definition, Lifecycle
 from tallystick.network.package import package_id
 from tallystick.network.profiles import write_profiles
 from tallystick.network.start import Start, Tell
@@ -141,16 +141,23 @@ def up(
                     "the contracts' definition on the channel is not the one that this network was made with",
                     hint="Organisations have changed it since; run the contracts that it names.",
                 )
+            elif not definition.usual:
+                raise InvalidInput(
+                    "the endorsement policy of the contracts is not the channel's own any more",
+                    hint="Organisations have changed it since: `tally members` says when and by whom."
+                    " Have them agree on the channel's own again: tally fabric activate",
+                )
             start.wait()
     return network
 
 
 def activate(
     root: Path, binaries: Binaries, *, tell: Tell = lambda _: None
-) -> tuple[Network, str, frozenset[str]]:
+) -> tuple[Network, Definition | None, frozenset[str]]:
     """Put the contracts that are installed here in force on the network in ``root``, which runs afterwards.
 
-    Returns it, the digest that was in force before, and the MSPs whose peers run the new ones. While too few
+    Their endorsement policy is the channel's own, whatever it was before. Returns the network, the definition
+    that was in force before, and the MSPs whose peers run the new ones. While too few
     organisations approve, those before stay in force and in their servers. What a killed process left half
     done is completed. Raises as `up`, and `CouldNotCheck` naming whose approval is missing.
     """
@@ -159,10 +166,9 @@ def activate(
         network = replace(former, package=packages.current_digest())
         with Start(network.layout, binaries, network.package, tell) as start:
             start.run(servers=former == network)
-            definition = start.in_force()
-            before = definition.version if definition else ""
-            if before != network.package:
-                sequence = definition.sequence + 1 if definition else 1
+            before = start.in_force()
+            if before is None or not before.is_of(network.package):
+                sequence = before.sequence + 1 if before else 1
                 approved = start.agree(sequence)
                 start.replace_servers()
                 start.commit(sequence, approved)

@@ -14,7 +14,8 @@ Certificates = tuple[tuple[str, str], ...]
 @dataclass(frozen=True, slots=True)
 class Changes:
     """Organisations that came, went, or have other root certificates; certificates that were revoked, or
-    are no longer; the digest of the contracts, None where they stayed the same."""
+    are no longer; the digests of the contracts and of what was agreed on for them, None where they stayed
+    the same."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
@@ -22,6 +23,7 @@ class Changes:
     revoked: Certificates
     restored: Certificates
     package: str | None
+    policy: str | None
 
 
 def with_changes(configurations: Iterable[Configuration]) -> Iterator[tuple[Configuration, Changes]]:
@@ -43,6 +45,7 @@ def _changes(before: Configuration | None, after: Configuration) -> Changes:
         tuple(sorted(now_revoked - revoked)),
         tuple(sorted(revoked - now_revoked)),
         None if before and before.package == after.package else after.package,
+        None if after.policy == (before.policy if before else "") else after.policy,
     )
 
 

@@ -38,7 +38,8 @@ CREATE TABLE position (
   config_block INTEGER NOT NULL, configuration BLOB NOT NULL, channel TEXT NOT NULL, frontier BLOB NOT NULL
 );
 """
-_VERSION: Final = 1
+#: Of the tables and what is in them. A file of an earlier one is emptied, and follows from block 0 again.
+_VERSION: Final = 2
 _BUSY_SECONDS: Final = 60.0
 
 
@@ -148,11 +149,14 @@ def _prepare(connection: sqlite3.Connection) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version == _VERSION:
         return
-    if version or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        raise sqlite3.DatabaseError("it is of another version, or something else")
+    filled = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if version > _VERSION or (filled and not version):
+        raise sqlite3.DatabaseError("it is of a later version, or something else")
     connection.execute("BEGIN IMMEDIATE")
     # Another process may have been here between the question and the lock.
-    if not connection.execute("PRAGMA user_version").fetchone()[0]:
+    if connection.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+        for table in TABLES:
+            connection.execute(f"DROP TABLE IF EXISTS {table}")
         for statement in _SCHEMA.split(";\n"):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {_VERSION}")

@@ -175,7 +175,7 @@ class ChannelLog:
 
     def _take(self, connection: sqlite3.Connection, channel: Channel, name: str, raw: bytes) -> str:
         """Judge a block and note what it gives; returns the log's name after it."""
-        first_leaf, package = channel.frontier.size, channel.package if channel.height else ""
+        first_leaf, definition = channel.frontier.size, channel.definition
         judged = channel.judge(raw)
         block = logged.logged_block(judged, first_leaf)
         if stated := logged.charter_of(block):
@@ -187,7 +187,7 @@ class ChannelLog:
             (judged.number, judged.digest, first_leaf, logged.encode_block(block)),
         )
         connection.execute("INSERT INTO hashes VALUES (?, ?)", (judged.first_hash, judged.hashes))
-        if judged.configured or channel.package != package:
+        if judged.configured or channel.definition != definition:
             found = _configuration(channel, judged)
             connection.execute(
                 "INSERT INTO configurations VALUES (?, ?, ?)",
@@ -240,9 +240,9 @@ def _configuration(channel: Channel, judged: JudgedBlock) -> Configuration:
         time_ms, by = judged.configured.time, judged.configured.by
     else:
         calls = [each.call for each in judged.transactions if each.verdict == "VALID" and each.call]
-        last = next(call for call in reversed(calls) if call.contract == LIFECYCLE)
+        last = next((call for call in reversed(calls) if call.contract == LIFECYCLE), calls[-1])
         time_ms, by = last.claimed_time, last.caller
-    return logged.configuration(channel.rules, judged.number, time_ms, by, channel.package)
+    return logged.configuration(channel.rules, judged.number, time_ms, by, channel.definition)
 
 
 def _genesis(gateway: Gateway) -> str:

@@ -15,6 +15,7 @@ from tallystick.ledger.port import (
 )
 from tallystick.proof.errors import NotProven
 from tallystick.proof.fabric.configuration import Configuration as Rules
+from tallystick.proof.fabric.endorsements import Definition
 from tallystick.proof.fabric.judged import JudgedBlock, JudgedTransaction
 from tallystick.proof.leaves import salt
 from tallystick.proof.membership import Member
@@ -68,11 +69,14 @@ def decode_block(number: int, digest: str, first_leaf: int, data: bytes) -> Logg
     return LoggedBlock(number, digest, first_leaf, transactions, value["invalid"])
 
 
-def configuration(rules: Rules, block: int, time_ms: int, by: Member | None, package: str) -> Configuration:
-    """The rules that ``block`` puts in force."""
+def configuration(
+    rules: Rules, block: int, time_ms: int, by: Member | None, definition: Definition | None
+) -> Configuration:
+    """The rules that ``block`` puts in force, with the contracts' ``definition``."""
     organisations = tuple(Organisation(o.msp_id, o.roots, o.revoked) for o in rules.organisations())
     msp_id, enrolment_id = (by.msp_id, by.enrolment_id) if by else ("", "")
-    return Configuration(block, time_ms, msp_id, enrolment_id, organisations, package)
+    package, policy = (definition.version, definition.terms) if definition else ("", "")
+    return Configuration(block, time_ms, msp_id, enrolment_id, organisations, package, policy)
 
 
 def encode_configuration(configuration: Configuration) -> bytes:

@@ -24,6 +24,9 @@ def rebuild(log: ChannelLog, progress: Callable[[int], None] | None = None) -> t
     new = path.with_suffix(".new")
     with alone(log.turn):
         _remove(new)
+        # A file of an earlier version is emptied: that its rows are others says nothing against it.
+        with contextlib.suppress(NotAsRecorded), log.derived.writing():
+            pass
         height = log.made_again(new, progress)
         differences = _differences(new, path)
         _put_in_place(new, log.derived)
@@ -32,8 +35,6 @@ def rebuild(log: ChannelLog, progress: Callable[[int], None] | None = None) -> t
 
 def _differences(new: Path, old: Path) -> dict[str, int]:
     """Rows of the old file that the new one has not; all where the old one cannot be read."""
-    if not old.exists():
-        return dict.fromkeys(TABLES, 0)
     with closing(sqlite3.connect(new)) as connection:
         with contextlib.suppress(sqlite3.DatabaseError):  # then no table of it can be read
             connection.execute("ATTACH ? AS old", (str(old),))

@@ -178,7 +178,7 @@ class Connections:
                 finally:
                     call.cancel()
                 if failure.code == _LATE:
-                    # The deadline of a call is that of its first response, and runs on with the caller's time.
+                    # A call's deadline is that of its first response, and runs on with the caller's time.
                     if heard and time.monotonic() < ends:
                         break
                     peer.pass_over(_HUNG, _WAIT)

@@ -10,7 +10,7 @@ from tallystick.proof.errors import Malformed, NotProven
 from tallystick.proof.fabric import updates
 from tallystick.proof.fabric.blocks import CONFIG, Block, Payload, parse_block, parse_envelope, parse_payload
 from tallystick.proof.fabric.configuration import Configuration
-from tallystick.proof.fabric.endorsements import Invalid, definition_of, judge_creator
+from tallystick.proof.fabric.endorsements import Definition, Invalid, definition_of, judge_creator
 from tallystick.proof.fabric.judged import Configured, JudgedBlock, JudgedTransaction, judge_content
 from tallystick.proof.fabric.leaves import leaves_of
 from tallystick.proof.fabric.signatures import judge_signatures
@@ -84,8 +84,13 @@ class Channel:
     @property
     def package(self) -> str:
         """The package of the contracts in force for the next block, empty before there is one."""
-        definition = definition_of(self._chaincode, self._state)
+        definition = self.definition
         return definition.version if definition else ""
+
+    @property
+    def definition(self) -> Definition | None:
+        """The contracts' definition in force for the next block; None before there is one."""
+        return definition_of(self._chaincode, self._state)
 
     @property
     def rules(self) -> Configuration:

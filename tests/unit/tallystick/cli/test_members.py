@@ -27,7 +27,7 @@ def test_a_new_ledger_has_its_first_configuration(
     (first,) = told["configurations"]
     assert first["added"] == ["AuditorMSP", "OperatorMSP", "RegulatorMSP"]
     assert (first["block"], first["msp"], first["member"]) == (0, "OperatorMSP", "admin")
-    assert first["package"] == told["package"]
+    assert (first["package"], first["policy"]) == (told["package"], None)
     assert [each["msp"] for each in told["members"]] == first["added"]
     assert {len(each["roots"]) for each in told["members"]} == {1}
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.fabric_blocks import LOG, altered, sound
+from support.fabric_blocks import LOG, altered, sound, stored, upgraded_fields
 
 from tallystick.evidence.channel_chain import ChannelChain
 from tallystick.evidence.judged import BadBlock
@@ -50,6 +51,33 @@ def test_the_root_of_every_size_is_found_and_how_many_blocks_it_holds() -> None:
 def leaf_hash_of_first(blocks: Any) -> bytes:
     channel = Channel(LOG)
     return channel.judge(blocks[0]).hashes[:32]
+
+
+def test_a_changed_endorsement_policy_is_named_and_one_that_stays_is_not() -> None:
+    assert changed_by_the_upgrade() == ("contracts", "contracts' policy")
+    assert changed_by_the_upgrade("EndorsementInfo") == ("contracts' policy",)
+    assert changed_by_the_upgrade("ValidationInfo") == ("contracts",)
+    assert changed_by_the_upgrade("EndorsementInfo", "ValidationInfo") == ()
+
+
+def changed_by_the_upgrade(*before: str) -> tuple[str, ...]:
+    """What the block that upgrades the contracts changes where these fields were as it sets them before."""
+    fields, upgrade = upgraded_fields(), stored("raft").names["upgrade"]
+    origin = stored("raft").channel_before("charter").origin
+
+    def blocks() -> Iterator[bytes]:
+        for number, block in enumerate(sound("raft")[: upgrade + 1]):
+            if number == upgrade:
+                for name in before:
+                    chain._channel._state.keep("_lifecycle", *fields[name])
+            yield block
+
+    chain = ChannelChain(blocks(), origin, "tallystick", "")
+    *others, last = chain.walk(())
+    assert not any(each.configured for each in others[1:])
+    assert last.configured
+    assert last.configured.time > 0
+    return last.configured.changed
 
 
 def test_only_transactions_of_ours_that_count_are_run_again() -> None:

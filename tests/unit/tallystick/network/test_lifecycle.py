@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.fabric_programs import write_programs
@@ -83,9 +84,41 @@ def test_a_package_that_a_peer_calls_otherwise_is_an_error(steps: Make) -> None:
 def test_a_definition_that_is_not_there_is_none(steps: Make) -> None:
     first = steps(peer="echo 'Error: query failed: namespace tallystick is not defined'; exit 1")
     assert first.committed(first.layout.peers[0]) is None
-    told = '{"version": "abc", "sequence": 2, "approvals": {"OperatorMSP": true, "AuditorMSP": false}}'
-    there = steps(peer=f"echo '{told}'")
-    assert there.committed(there.layout.peers[0]) == Definition("abc", 2, frozenset({"OperatorMSP"}))
+    found = committed(steps)
+    assert found == Definition("abc", 2, frozenset({"OperatorMSP"}), usual=True)
+    assert (found.is_of("abc"), found.is_of("abd")) == (True, False)
+
+
+def committed(steps: Make, **other: Any) -> Definition:
+    """What is found where a peer (of Fabric 3.1.1) tells of a definition."""
+    told = {
+        "sequence": 2,
+        "version": "abc",
+        "endorsement_plugin": "escc",
+        "validation_plugin": "vscc",
+        "validation_parameter": "EiAvQ2hhbm5lbC9BcHBsaWNhdGlvbi9FbmRvcnNlbWVudA==",
+        "collections": {},
+        "approvals": {"OperatorMSP": True, "AuditorMSP": False},
+    }
+    there = steps(peer=f"echo '{json.dumps(told | other)}'")
+    found = there.committed(there.layout.peers[0])
+    assert found
+    return found
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"validation_parameter": "CksSEBIOCAESAggAEgIIARICCAIaEhIQCgxSZWd1bGF0b3JNU1AQAxoREg8K"},
+        {"validation_plugin": "own"},
+        {"endorsement_plugin": "own"},
+        {"init_required": True},
+        {"collections": {"config": [{}]}},
+    ],
+)
+def test_a_definition_with_a_policy_of_its_own_is_seen(steps: Make, other: dict[str, Any]) -> None:
+    found = committed(steps, **other)
+    assert (found.version, found.usual, found.is_of("abc")) == ("abc", False, False)
 
 
 def test_a_definition_that_cannot_be_asked_for_is_not_taken_for_none(steps: Make) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from support.fabric_network import free_base_port
@@ -13,6 +15,7 @@ from support.fabric_programs import write_programs
 from tallystick.errors import CouldNotCheck, InvalidInput
 from tallystick.network import operate, processes
 from tallystick.network.binaries import Binaries
+from tallystick.network.lifecycle import Definition
 
 
 @dataclass
@@ -80,6 +83,44 @@ def test_a_network_of_other_contracts_is_not_started(made: Place) -> None:
         made.up()
     assert "tally fabric activate" in error.value.hint
     assert "tally fabric down --erase" in error.value.hint
+
+
+@pytest.fixture
+def defined(made: Place, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A network that starts, with a definition that is ``usual`` or is not; notes what is committed."""
+    package = operate.load(made.root).package
+    start = MagicMock()
+    start.__enter__.return_value = start
+    start.committed = lambda: [call.args[0] for call in start.commit.call_args_list]
+    start.define = lambda **how: setattr(
+        start.in_force, "return_value", Definition(**{"version": package, "sequence": 4, **how})
+    )
+    monkeypatch.setattr(operate, "Start", MagicMock(return_value=start))
+    return start
+
+
+def test_a_network_whose_endorsement_policy_was_changed_is_not_started(made: Place, defined: Any) -> None:
+    defined.define(approved=frozenset(), usual=False)
+    with pytest.raises(
+        InvalidInput, match="endorsement policy of the contracts is not the channel's"
+    ) as error:
+        made.up()
+    assert "tally fabric activate" in error.value.hint
+    defined.define(approved=frozenset(), usual=True)
+    made.up()
+    assert defined.committed() == []
+
+
+@pytest.mark.parametrize(
+    ("version", "usual", "committed"), [({}, True, []), ({}, False, [5]), ({"version": "0" * 64}, True, [5])]
+)
+def test_activating_puts_package_and_policy_in_force(
+    made: Place, defined: Any, version: dict[str, str], usual: bool, committed: list[int]
+) -> None:
+    defined.define(approved=frozenset(), usual=usual, **version)
+    _, before, _ = operate.activate(made.root, made.programs)
+    assert before == defined.in_force.return_value
+    assert defined.committed() == committed
 
 
 @pytest.mark.parametrize("changed", [{"v": 2}, {"fabric": "2.5.9"}])

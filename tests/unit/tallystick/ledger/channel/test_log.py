@@ -6,23 +6,27 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from support.fabric_blocks import LOG, altered, sound
+from support.fabric_blocks import LOG, altered, sound, stored, upgraded_fields
 
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
 from tallystick.ledger.channel import log as room
 from tallystick.ledger.channel import logged
+from tallystick.ledger.channel.derived import StoredState
 from tallystick.ledger.channel.log import ChannelLog
 from tallystick.ledger.channel.rebuild import rebuild
 from tallystick.ledger.fabric import Block, DeliverError
 from tallystick.proof import merkle
 from tallystick.proof.block import origin_of
 from tallystick.proof.fabric.channel import Channel
+from tallystick.proof.fabric.endorsements import LIFECYCLE
 from tallystick.proof.merkle import leaf_hash
+from tallystick.reports.members import with_changes
 
 
 class Peer:
@@ -39,6 +43,11 @@ class Peer:
         for number in range(first, last + 1):
             yield Block(number, self.blocks[number])
 
+    def stand_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(room, "blocks", self.hand_out)
+        monkeypatch.setattr(room, "height", lambda gateway, seconds: len(self.blocks))
+        monkeypatch.setattr(logged, "charter_of", lambda block: None)
+
 
 @pytest.fixture(params=["raft", "bft"])
 def blocks(request: pytest.FixtureRequest) -> tuple[bytes, ...]:
@@ -49,9 +58,7 @@ def blocks(request: pytest.FixtureRequest) -> tuple[bytes, ...]:
 def peer(blocks: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch) -> Peer:
     """A peer of a network whose charter is a made-up one, which is not looked at."""
     found = Peer(blocks)
-    monkeypatch.setattr(room, "blocks", found.hand_out)
-    monkeypatch.setattr(room, "height", lambda gateway, seconds: len(found.blocks))
-    monkeypatch.setattr(logged, "charter_of", lambda block: None)
+    found.stand_in(monkeypatch)
     return found
 
 
@@ -167,6 +174,54 @@ def test_made_again_it_is_as_before_or_put_right(peer: Peer, tmp_path: Path) -> 
     assert rebuild(log)[1]["hashes"] == 1
     assert log.head() == before
     assert rebuild(log)[1]["hashes"] == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "package", "policy"),
+    [((), True, True), (("EndorsementInfo",), False, True), (("ValidationInfo",), True, False)],
+)
+def test_a_changed_endorsement_policy_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, before: tuple[str, ...], package: bool, policy: bool
+) -> None:
+    """Also where the package stays; and one that stays is not told of where the package changes."""
+    whole, upgrade = sound("raft"), stored("raft").names["upgrade"]
+    peer = Peer(whole[:upgrade])
+    peer.stand_in(monkeypatch)
+    log = opened(tmp_path)
+    after = judged(whole[: upgrade + 1]).definition
+    *_, last = log.configurations()
+    assert after
+    with log.derived.writing() as connection:
+        for name in before:
+            StoredState(connection).keep(LIFECYCLE, *upgraded_fields()[name])
+            field = {"EndorsementInfo": {"package": after.version}, "ValidationInfo": {"policy": after.terms}}
+            last = replace(last, **field[name])
+        content = logged.encode_configuration(last)
+        connection.execute("UPDATE configurations SET content = ? WHERE block = ?", (content, last.block))
+    first = [*with_changes(log.configurations())]
+    peer.blocks = list(whole[: upgrade + 1])
+    *others, (configuration, changes) = with_changes(log.configurations())
+    assert others == first
+    assert (changes.package is not None, changes.policy is not None) == (package, policy)
+    assert (configuration.block, configuration.enrolment_id) == (upgrade, "admin")
+
+
+def test_a_file_of_an_earlier_version_is_made_again_by_itself(peer: Peer, tmp_path: Path) -> None:
+    log = opened(tmp_path)
+    head = log.head()
+    with closing(sqlite3.connect(log.derived.path)) as connection:
+        connection.executescript(
+            "DROP TABLE kept; UPDATE configurations SET content = ''; PRAGMA user_version = 1"
+        )
+    assert [each.block for each in log.configurations()][:1] == [0]
+    assert log.head() == head
+    with closing(sqlite3.connect(log.derived.path)) as connection:
+        connection.executescript("UPDATE configurations SET content = ''; PRAGMA user_version = 1")
+    assert set(rebuild(log)[1].values()) == {0}
+    with closing(sqlite3.connect(log.derived.path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(NotAsRecorded, match="of a later version"):
+        log.head()
 
 
 def test_a_file_of_something_else_is_named(peer: Peer, tmp_path: Path) -> None:
