@@ -104,6 +104,12 @@ class Forger:
     def endorsed(self, name: str, request: Any, by: tuple[str, ...] = BOTH) -> Any:
         """The peers' own answers, as an envelope."""
         proposal = self.propose(name, request)
+        answers = self.answers(proposal, by)
+        assert all(answer.response.status == 200 for answer in answers), answers[0].response
+        return self._envelope(proposal, answers[0].payload, [answer.endorsement for answer in answers])
+
+    def answers(self, proposal: Any, by: tuple[str, ...]) -> list[Any]:
+        """What each peer says to a proposal."""
         data = proposal.SerializeToString()
         signed = proposal_pb2.SignedProposal(proposal_bytes=data, signature=self.signer.sign(data))
         answers = []
@@ -111,8 +117,7 @@ class Forger:
             peer = self.live.peer(organisation)
             with self._connected(peer.port, peer.organisation.msp_id) as channel:
                 answers.append(peer_pb2_grpc.EndorserStub(channel).ProcessProposal(signed, timeout=20))
-        assert all(answer.response.status == 200 for answer in answers), answers[0].response
-        return self._envelope(proposal, answers[0].payload, [answer.endorsement for answer in answers])
+        return answers
 
     def forged(
         self,

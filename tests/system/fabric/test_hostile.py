@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from fabric_protos.common import common_pb2, configtx_pb2, policies_pb2
 from fabric_protos.peer import transaction_pb2
-from support import ledgers
+from support import creators, ledgers
 from support.channels import begin_channel
 from support.deadline import within
 from support.fabric_changes import signed_update
@@ -186,6 +187,33 @@ def test_a_client_of_the_wrong_role_is_refused_by_every_endorser(live: Live, par
         code, told = live.invoke(REGISTER, request, party, user, endorsers=(endorser,))
         assert code == 1
         assert "FORBIDDEN" in told
+
+
+def test_a_certificate_behind_the_one_that_fabric_judged_makes_nobody_of_it(
+    live: Live, gateway: Gateway
+) -> None:
+    """Fabric judges the first block of an identity, whatever it is called: here the administrator's own."""
+    liar, pipeline = Forger(live, "operator", "admin"), Forger(live).signer
+    own, another = (
+        signer.certificate.public_bytes(serialization.Encoding.PEM) for signer in (liar.signer, pipeline)
+    )
+    liar.signer.identity = creators.serialised(creators.called(own, b"WHATEVER") + another, "OperatorMSP")
+    everybody = ("operator", "regulator", "auditor")
+    answers = liar.answers(liar.propose(REGISTER, ledgers.dataset(name="two-blocks")), everybody)
+    assert [answer.response.status for answer in answers] == [400] * 3
+    for answer in answers:
+        assert canonical.decode(answer.response.message.encode())["code"] == "NOT_A_MEMBER"
+
+    written = {CHAINCODE: sets({"provenance/two-blocks": b'"1"'})}
+    envelope = liar.forged(written, version=live.network.package, by=("operator",))
+    liar.send(envelope)
+    with pytest.raises(CommitError) as caught:
+        gateway.block_of(transaction_of(envelope), seconds=10)
+    assert caught.value.validation_code == "ENDORSEMENT_POLICY_FAILURE", "the peers took the first block"
+    channel = Channel("audit.example/live")
+    for block in blocks(gateway, 0, caught.value.block, seconds=20):
+        told = channel.judge(block.raw)
+    assert "ENDORSEMENT_POLICY_FAILURE" in [each.verdict for each in told.transactions]
 
 
 @pytest.mark.parametrize("minutes", [-6, 6])

@@ -13,7 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from fabric_protos.msp import identities_pb2
 
 from tallystick.ledger.fabric.errors import ConfigurationError
@@ -42,8 +42,12 @@ class Member:
 
     @cached_property
     def serialised(self) -> bytes:
-        """What a transaction names as its creator."""
-        identity = identities_pb2.SerializedIdentity(mspid=self.msp_id, id_bytes=self.certificate_pem)
+        """What a transaction names as its creator: the one spelling that our contracts read.
+
+        A file may hold more: what the certificate says as text, or those who issued it.
+        """
+        plain = x509.load_pem_x509_certificate(self.certificate_pem).public_bytes(Encoding.PEM)
+        identity = identities_pb2.SerializedIdentity(mspid=self.msp_id, id_bytes=plain)
         return bytes(identity.SerializeToString())
 
     def sign(self, data: bytes) -> bytes:

@@ -53,6 +53,14 @@ def test_from_pem_is_the_same_as_from_a_directory(keys: Any, msp: Path) -> None:
     assert "PRIVATE" not in repr(keys.member)
 
 
+def test_of_a_file_that_holds_more_only_the_certificate_is_sent(keys: Any, msp: Path) -> None:
+    """Our contracts read an identity in its one spelling."""
+    path = msp / "signcerts" / "cert.pem"
+    plain = path.read_bytes()
+    path.write_bytes(b"Certificate:\n    Data:\n" + plain.replace(b"\n", b"\r\n") + certificates.root())
+    assert Member.from_msp(msp, "OperatorMSP").serialised == keys.member.serialised
+
+
 def test_whatever_the_files_are_called(msp: Path, keys: Any) -> None:
     (msp / "keystore" / "key.pem").rename(msp / "keystore" / "priv_sk")
     (msp / "keystore" / ".hidden").write_text("x")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -12,14 +13,18 @@ from fabric_protos.common import common_pb2
 from support.fabric_blocks import LOG, Stored, altered, stored
 
 from tallystick.proof.errors import NotProven, ProofError
+from tallystick.proof.fabric import policies
 from tallystick.proof.fabric.blocks import parse_block
 from tallystick.proof.fabric.channel import Channel
 from tallystick.proof.fabric.configuration import Configuration
 from tallystick.proof.fabric.endorsements import definition_of
+from tallystick.proof.fabric.identities import Identity
 from tallystick.proof.fabric.judged import judge_content
 from tallystick.proof.fabric.signatures import judge_signatures, quorum
 from tallystick.proof.fabric.validity import CODES, judge_transactions
 from tallystick.proof.membership import Member
+
+_signers = policies.signers
 
 _COLLUDING = "colluding: "
 
@@ -288,9 +293,18 @@ def test_a_quorum_is_asked_for_whatever_the_channels_policy_says() -> None:
     metadata = common_pb2.Metadata.FromString(block.signatures)
     with patch.object(Configuration, "satisfied", lambda *_: True):
         judge_signatures(block.header, metadata.SerializeToString(), channel.rules, 0)
+        with (
+            patch.object(policies, "signers", lambda *asked: _first_revoked(_signers(*asked))),
+            pytest.raises(NotProven, match="fewer orderers than a quorum"),
+        ):
+            judge_signatures(block.header, metadata.SerializeToString(), channel.rules, 0)
         del metadata.signatures[2:]
         with pytest.raises(NotProven, match="fewer orderers than a quorum"):
             judge_signatures(block.header, metadata.SerializeToString(), channel.rules, 0)
+
+
+def _first_revoked(signers: list[Identity]) -> list[Identity]:
+    return [replace(signers[0], problem="revoked"), *signers[1:]]
 
 
 def test_orderers_that_hold_to_another_configuration_are_named() -> None:
