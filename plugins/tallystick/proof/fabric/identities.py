@@ -76,9 +76,12 @@ class Identity:
 
     def judge_window(self, at_ms: int) -> None:
         """Raise `NotInForce` where the certificate was not valid at that time, ms since the epoch."""
-        if at_ms < int(self.certificate.not_valid_before_utc.timestamp()) * 1000:
+        with foreign("certificate"):
+            window = self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc
+        from_ms, until_ms = (int(moment.timestamp()) * 1000 for moment in window)
+        if at_ms < from_ms:
             raise NotInForce("NOT_YET_VALID", "not yet valid at that time")
-        if at_ms > int(self.certificate.not_valid_after_utc.timestamp()) * 1000:
+        if at_ms > until_ms:
             raise NotInForce("EXPIRED", "expired at that time")
 
 
@@ -109,9 +112,10 @@ class Organisation:
         if not roots or not all(_is_authority(authority) for authority in self._authorities):
             raise Malformed(f"{self.msp_id}: an authority that is none, or no root")
         self._admins = {_certificate(pem).tbs_certificate_bytes for pem in config.blobs(4)}
-        crls = [_crl(pem) for pem in config.blobs(5)]
-        self._anonymous_list = any(_named_authority(crl) is None for crl in crls)
-        self._revoked = _revoked(crls, self._authorities)
+        with foreign(f"{self.msp_id}: revocation lists"):
+            crls = [x509.load_pem_x509_crl(pem) for pem in config.blobs(5)]
+            self._anonymous_list = any(_named_authority(crl) is None for crl in crls)
+            self._revoked = _revoked(crls, self._authorities)
         self._units = [_unit(unit) for unit in config.messages(7)]
         nodes = config.message(11)
         named = {CLIENT: 2, PEER: 3, ADMIN: 4, ORDERER: 5}
@@ -232,13 +236,6 @@ def _certificate(pem: bytes) -> x509.Certificate:
         # The library reads these late; whatever is wrong with them is to come out here.
         _ = certificate.extensions, certificate.subject, certificate.issuer, certificate.serial_number
     return certificate
-
-
-def _crl(pem: bytes) -> x509.CertificateRevocationList:
-    with foreign("revocation list"):
-        crl = x509.load_pem_x509_crl(pem)
-        _ = crl.extensions, crl.issuer, [entry.serial_number for entry in crl]
-    return crl
 
 
 def _revoked(
