@@ -107,7 +107,9 @@ class Stream:
             _LOG.warning("an answer could not be sent: %s", type(error).__name__)
 
     async def _turn_away(self, message: Any) -> None:
-        await self._complete(message, _answer(_FAULT, "not taken"), None)
+        # That the process ends is what clients ask another peer upon (tallystick.ledger.fabric).
+        why = "the chaincode is ending" if self._closing.is_set() else "not taken"
+        await self._complete(message, _answer(_FAULT, why), None)
 
     async def _transaction(self, message: Any) -> None:
         event = None

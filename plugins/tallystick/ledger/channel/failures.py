@@ -21,7 +21,6 @@ _NOT_SAID: Final = "\nPeers do not say whether it was revoked; any other user se
 _REFUSALS: Final = (
     ("incorrect timestamp", "CLOCK_SKEW"),
     ("identity expired", "EXPIRED"),
-    ("certificate has expired", "EXPIRED"),
     ("creator certificate is not valid", "NOT_A_MEMBER"),
     ("creator is malformed", "NOT_A_MEMBER"),
     ("access denied", "NOT_A_MEMBER"),

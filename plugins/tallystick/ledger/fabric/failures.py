@@ -25,6 +25,7 @@ _CHAINCODE_GONE: Final = (
     "chaincode stream terminated",
     "error sending: chaincode",
     "timeout expired while executing transaction",
+    "chaincode response 500, the chaincode is ending",
 )
 _HINTS: Final = tuple(
     (re.compile(pattern), hint)
@@ -52,6 +53,10 @@ _HINTS: Final = tuple(
         (
             r"Peer name .* is not in peer certificate|Hostname Verification",
             "The peer's certificate names another host: set the peer's host_name to a name in it.",
+        ),
+        (
+            r"certificate has expired",
+            "The TLS certificate of the peer, or of its authority, has expired: its organisation renews it.",
         ),
         (
             r"CERTIFICATE_VERIFY_FAILED",

@@ -82,7 +82,7 @@ def test_in_the_end_what_is_in_flight_is_answered_and_nothing_new_is_taken():
             stopping = asyncio.create_task(server.stop(5))
             await asyncio.sleep(0.05)
             late = await peer.begin(b"late")
-            assert (await peer.outcome(late)).message == "not taken"
+            assert (await peer.outcome(late)).message == "the chaincode is ending"
             go_on.set()
             assert (await peer.outcome(txid)).payload == b"absent"
             await asyncio.wait_for(stopping, 2)

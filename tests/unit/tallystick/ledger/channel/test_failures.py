@@ -16,6 +16,7 @@ from tallystick.ledger.fabric import (
     Reason,
     SubmitError,
 )
+from tallystick.ledger.fabric.failures import hint_for
 from tallystick.ledger.port import Call
 
 CALL = Call("provenance", "register_dataset", {})
@@ -67,6 +68,14 @@ def test_what_does_not_count_is_refused(error: GatewayError, code: str) -> None:
     found = translated(error, CALL)
     assert isinstance(found, Refused)
     assert found.code == code
+
+
+def test_a_peers_expired_certificate_is_not_taken_for_the_users() -> None:
+    said = "Ssl handshake failed: CERTIFICATE_VERIFY_FAILED: certificate has expired"
+    error = EvaluateError(said, code="UNAVAILABLE", hint=hint_for(said))
+    found = translated(error, CALL)
+    assert type(found) is CouldNotCheck
+    assert "of the peer" in found.hint
 
 
 def test_whether_it_is_recorded_may_be_unknown() -> None:

@@ -160,13 +160,30 @@ def test_every_peers_reason_is_told_when_none_will_do(
     assert str(caught.value).count("the peer is starting") == 2
 
 
+@pytest.mark.parametrize(
+    "gone",
+    [
+        "could not launch chaincode ledger: connection refused",
+        "chaincode response 500, the chaincode is ending",
+    ],
+)
 def test_a_proposal_goes_elsewhere_when_a_peers_chaincode_is_gone(
-    gateway: Gateway, new: Any, peers: list[FakePeer]
+    gateway: Gateway, new: Any, peers: list[FakePeer], gone: str
 ) -> None:
-    gone = "could not launch chaincode ledger: connection refused"
     peers[0].script["Endorse"].append(fails(Code.ABORTED, "failed", (peers[0].address, "OperatorMSP", gone)))
     assert gateway.submit(new).payload == b"put it"
     assert "Endorse" in peers[1].calls
+
+
+def test_what_a_chaincode_refused_is_asked_of_nobody_else(
+    gateway: Gateway, new: Any, peers: list[FakePeer]
+) -> None:
+    for said in ("chaincode response 400, the chaincode is ending", "chaincode response 500, not taken"):
+        reason = (peers[0].address, "OperatorMSP", said)
+        peers[0].script["Endorse"].append(fails(Code.ABORTED, "failed", reason))
+        with pytest.raises(EndorseError, match="chaincode response"):
+            gateway.submit(new)
+    assert peers[1].calls == []
 
 
 @pytest.mark.parametrize(
