@@ -14,7 +14,7 @@ from tallystick.errors import CouldNotCheck, NotAsRecorded
 from tallystick.identity import Identity
 from tallystick.ledger.channel.failures import translated
 from tallystick.ledger.channel.log import ChannelLog
-from tallystick.ledger.fabric import Deadlines, GatewayError, Profile, Proposal
+from tallystick.ledger.fabric import Deadlines, Gateway, GatewayError, Profile, Proposal
 from tallystick.ledger.port import Call, Configuration, LoggedBlock, Receipt
 from tallystick.ledger.requests import encode_request
 from tallystick.proof import merkle
@@ -78,8 +78,8 @@ class ChannelLedger:
 
     def submit(self, identity: Identity, call: Call, *, time_ms: int | None = None) -> Receipt:
         """As the port says. What met another transaction is proposed anew for a while first."""
-        propose = self._proposals(identity, call, time_ms)
         gateway = self._profile.gateway(self._connections, identity, self._deadlines)
+        propose = self._proposals(gateway, call, time_ms)
         try:
             committed = gateway.submit(propose)
         except GatewayError as error:
@@ -89,8 +89,8 @@ class ChannelLedger:
 
     def evaluate(self, identity: Identity, call: Call) -> Any:
         """As the port says, by one peer's word."""
-        propose = self._proposals(identity, call, None)
         gateway = self._profile.gateway(self._connections, identity, self._deadlines)
+        propose = self._proposals(gateway, call, None)
         try:
             return _response(gateway.evaluate(propose()), call)
         except GatewayError as error:
@@ -115,26 +115,25 @@ class ChannelLedger:
 
     def checkpoint(self) -> str:
         """As the port says, signed by this member's key."""
-        return self._signed(self.blocks.head())
+        return self.signed(self.blocks.head())
 
     def inclusion_proof(self, leaf: int) -> tuple[list[bytes], str]:
         """As the port says. Raises `InvalidInput` for a leaf beyond the head."""
         proof, head = self.blocks.prove(lambda size, read: merkle.inclusion_proof(leaf, size, read))
-        return proof, self._signed(head)
+        return proof, self.signed(head)
 
     def consistency_proof(self, old_size: int) -> tuple[list[bytes], str]:
         """As the port says. Raises `InvalidInput` for a size beyond the head."""
         proof, head = self.blocks.prove(lambda size, read: merkle.consistency_proof(old_size, size, read))
-        return proof, self._signed(head)
+        return proof, self.signed(head)
 
     def close(self) -> None:
         """Close the connections to peers."""
         self._connections.close()
 
-    def _proposals(self, identity: Identity, call: Call, time_ms: int | None) -> Callable[[], Proposal]:
+    def _proposals(self, gateway: Gateway, call: Call, time_ms: int | None) -> Callable[[], Proposal]:
         request = encode_request(call)
         arguments = [f"{call.contract}:{call.transaction}".encode(), request]
-        gateway = self._profile.gateway(self._connections, identity, self._deadlines)
 
         def propose() -> Proposal:
             claimed = self._clock() if time_ms is None else time_ms
@@ -142,7 +141,8 @@ class ChannelLedger:
 
         return propose
 
-    def _signed(self, head: Checkpoint) -> str:
+    def signed(self, head: Checkpoint) -> str:
+        """A head of this log, signed by this member's key. Raises `CouldNotCheck` where that is not here."""
         return sign_note(head.body(), head.origin, self._signing_key())
 
     def _signing_key(self) -> Ed25519PrivateKey:

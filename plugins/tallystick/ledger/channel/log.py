@@ -67,18 +67,18 @@ class ChannelLog:
     @property
     def origin(self) -> str:
         """The log's name."""
-        with self._followed() as connection:
+        with self.followed() as connection:
             return self._head(connection)[0]
 
     @property
     def height(self) -> int:
         """How many blocks were followed."""
-        with self._followed() as connection:
+        with self.followed() as connection:
             return self._head(connection)[1].height
 
     def block_hash(self, number: int) -> str:
         """As the port says."""
-        with self._followed() as connection:
+        with self.followed() as connection:
             row = connection.execute("SELECT hash FROM blocks WHERE number = ?", (number,)).fetchone()
         if row is None:
             raise NotAsRecorded(f"block {number} is not on the channel {self._gateway.channel}")
@@ -105,23 +105,23 @@ class ChannelLog:
 
     def configurations(self) -> Iterator[Configuration]:
         """As the port says: of the channel and, from the block of their definition on, of the contracts."""
-        with self._followed() as connection:
+        with self.followed() as connection:
             rows = connection.execute("SELECT content FROM configurations ORDER BY block, package").fetchall()
         return (logged.decode_configuration(row[0]) for row in rows)
 
     def head(self) -> Checkpoint:
         """The head after the last block followed."""
-        with self._followed() as connection:
-            return self._checkpoint(connection)
+        with self.followed() as connection:
+            return self.head_in(connection)
 
     def prove(self, prove: Callable[[int, merkle.Read], list[bytes]]) -> tuple[list[bytes], Checkpoint]:
         """A proof by the stored hashes and the head that it leads to. Raises `InvalidInput` for none."""
-        with self._followed() as connection:
+        with self.followed() as connection:
 
             def read(indices: Sequence[int]) -> list[bytes]:
                 return [stored_hash(connection, index) for index in indices]
 
-            head = self._checkpoint(connection)
+            head = self.head_in(connection)
             try:
                 return prove(head.size, read), head
             except Malformed as error:
@@ -203,7 +203,8 @@ class ChannelLog:
         name, position = stored
         return name, Channel.resume(name, self._chaincode, position, state)
 
-    def _followed(self) -> AbstractContextManager[sqlite3.Connection]:
+    def followed(self) -> AbstractContextManager[sqlite3.Connection]:
+        """One view of the log as far as the channel goes now, maybe further. Raises as `follow`."""
         self.follow()
         return self.derived.reading()
 
@@ -220,7 +221,8 @@ class ChannelLog:
         name, position = stored
         return origin_of(name or self._name, self.genesis), position
 
-    def _checkpoint(self, connection: sqlite3.Connection) -> Checkpoint:
+    def head_in(self, connection: sqlite3.Connection) -> Checkpoint:
+        """The head after the last block of that view. Raises `CouldNotCheck` before there is a block."""
         origin, position = self._head(connection)
         frontier = Frontier.from_bytes(position.frontier)
         return Checkpoint(origin, frontier.size, frontier.root())

@@ -26,9 +26,10 @@ class StoredChannel:
     def __enter__(self) -> StoredChannel:
         with contextlib.ExitStack() as opening:
             opening.callback(self._ledger.close)
+            log = self._ledger.blocks
+            self._connection = opening.enter_context(log.followed())
             #: The head after the last of these blocks, signed by this member.
-            self.checkpoint = self._ledger.checkpoint()
-            self._connection = opening.enter_context(self._ledger.blocks.derived.reading())
+            self.checkpoint = self._ledger.signed(log.head_in(self._connection))
             self.height: int = self._connection.execute("SELECT height FROM position").fetchone()[0]
             self._view = opening.pop_all()
         return self

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from support.fabric_blocks import LOG, altered, sound, stored, upgraded_fields
@@ -20,9 +20,11 @@ from tallystick.ledger.channel import logged
 from tallystick.ledger.channel.derived import StoredState
 from tallystick.ledger.channel.log import ChannelLog
 from tallystick.ledger.channel.rebuild import rebuild
+from tallystick.ledger.channel.stored import StoredChannel
 from tallystick.ledger.fabric import Block, DeliverError
 from tallystick.proof import merkle
 from tallystick.proof.block import origin_of
+from tallystick.proof.checkpoint import Checkpoint
 from tallystick.proof.fabric.channel import Channel
 from tallystick.proof.fabric.endorsements import LIFECYCLE
 from tallystick.proof.merkle import leaf_hash
@@ -204,6 +206,27 @@ def test_a_changed_endorsement_policy_is_told(
     assert others == first
     assert (changes.package is not None, changes.policy is not None) == (package, policy)
     assert (configuration.block, configuration.enrolment_id) == (upgrade, "admin")
+
+
+def test_who_verifies_has_the_head_of_these_blocks_though_another_follows_meanwhile(
+    peer: Peer, tmp_path: Path
+) -> None:
+    whole, log, other = peer.blocks, opened(tmp_path), opened(tmp_path)
+    peer.blocks = whole[:2]
+
+    def signed(head: Checkpoint) -> Checkpoint:
+        peer.blocks = whole
+        other.follow()
+        return head
+
+    ledger: Any = SimpleNamespace(
+        blocks=log, chaincode="", close=int, signed=signed, checkpoint=lambda: signed(log.head())
+    )
+    with StoredChannel(ledger) as stored:
+        given, head = judged(list(stored.blocks())), cast(Any, stored.checkpoint)
+    assert (head.size, head.root) == (given.frontier.size, given.frontier.root())
+    assert given.height == 2
+    assert log.height == len(whole)
 
 
 def test_a_file_of_an_earlier_version_is_made_again_by_itself(peer: Peer, tmp_path: Path) -> None:
