@@ -76,11 +76,16 @@ def signer(settings: Settings, user: str | None = None) -> Identity:
     """
     if not on_channel(settings):
         return load_user(settings.msp, settings.msp_id, user or settings.user)
+    msp_id, users = channel_users(settings)
+    return load_member(users, msp_id, user or settings.user)
+
+
+def channel_users(settings: Settings) -> tuple[str, Path]:
+    """On a channel the MSP of its profile, and the directory of users there. Raises `InvalidInput`."""
     from tallystick.ledger.channel.failures import translating
 
     with translating():
-        msp_id, users = _profile(settings).users()
-    return load_member(users, msp_id, user or settings.user)
+        return _profile(settings).users()
 
 
 def on_channel(settings: Settings) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +26,9 @@ from tallystick.settings import Settings
 _MEMBERS_NOTICE: Final = timedelta(days=30)
 _AUTHORITYS_NOTICE: Final = timedelta(days=365)
 
+#: MSP, user, end, how long before that it is told, and what to do about it.
+_Dated = tuple[str, str, datetime, timedelta, str]
+
 
 @dataclass(frozen=True, slots=True)
 class Certified:
@@ -45,17 +48,13 @@ class Ending:
     user: str
     until: datetime
     ended: bool
+    advice: str
 
     @property
     def sentence(self) -> str:
         """What ends when, and what to do about it."""
         whose = f"{self.user} of {self.msp_id}" if self.user else f"the authority of {self.msp_id}"
-        advice = (
-            f"tally renew {self.user} --msp {self.msp_id}"
-            if self.user
-            else "docs/formats/identity.md#validity"
-        )
-        return f"{whose} {'ENDED' if self.ended else 'ends'} on {self.until:%Y-%m-%d}: {advice}"
+        return f"{whose} {'ENDED' if self.ended else 'ends'} on {self.until:%Y-%m-%d}: {self.advice}"
 
     def value(self) -> dict[str, str | int | bool]:
         """For programs; ``until`` in milliseconds since the epoch."""
@@ -126,22 +125,39 @@ def require_signer(settings: Settings) -> None:
 
 def ending(settings: Settings, *, at: datetime | None = None) -> list[Ending]:
     """The certificates here that end soon (members' in 30 days, authorities' in a year) or have ended, the
-    first to end first; without those that are revoked. ``at`` is now when left out. Raises `InvalidInput`.
+    first to end first; without those that are revoked. On a channel those of the users beside the profile's,
+    of whose revocation nothing is known here. ``at`` is now when left out. Raises `InvalidInput`.
     """
     now = at or datetime.now(UTC)
-    found = []
+    dated = _channels(settings) if wiring.on_channel(settings) else _homes(settings)
+    found = [
+        Ending(msp_id, user, until, until < now, advice)
+        for msp_id, user, until, notice, advice in dated
+        if until - now <= notice
+    ]
+    return sorted(found, key=lambda each: each.until)
+
+
+def _homes(settings: Settings) -> Iterator[_Dated]:
     for directory in sorted(path for path in settings.msp.glob("[!.]*") if path.is_dir()):
         msp_id, revoked = directory.name, _revoked(directory)
-        dated = [("", root, _AUTHORITYS_NOTICE) for root in load_msp(directory).roots]
+        pems = [("", root) for root in load_msp(directory).roots]
         for user in organisations.users(settings.msp, msp_id):
             pem, *_ = organisations.certificates(settings.msp, msp_id, user)
-            dated.append((user, pem, _MEMBERS_NOTICE))
-        for user, pem, notice in dated:
+            pems.append((user, pem))
+        for user, pem in pems:
             certificate = load_certificate(pem, directory / user)
-            until = certificate.not_valid_after_utc
-            if certificate.serial_number not in revoked and until - now <= notice:
-                found.append(Ending(msp_id, user, until, until < now))
-    return sorted(found, key=lambda each: each.until)
+            advice = f"tally renew {user} --msp {msp_id}" if user else "docs/formats/identity.md#validity"
+            notice = _MEMBERS_NOTICE if user else _AUTHORITYS_NOTICE
+            if certificate.serial_number not in revoked:
+                yield msp_id, user, certificate.not_valid_after_utc, notice, advice
+
+
+def _channels(settings: Settings) -> Iterator[_Dated]:
+    msp_id, directory = wiring.channel_users(settings)
+    for path in sorted(directory.glob("[!.]*/signcerts/cert.pem")):
+        user, until = path.parts[-3], load_certificate(path.read_bytes(), path).not_valid_after_utc
+        yield msp_id, user, until, _MEMBERS_NOTICE, "docs/deployment.md#upgrades"
 
 
 def _keys(settings: Settings) -> Path:

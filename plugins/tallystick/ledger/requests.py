@@ -26,6 +26,16 @@ HINTS: Final[Mapping[str, str]] = {
     "MVCC_READ_CONFLICT": "What it had read was changed meanwhile. Read again and submit anew.",
     "PHANTOM_READ_CONFLICT": "What it had listed was changed meanwhile. Read again and submit anew.",
 }
+#: On a channel users and members are not this home's to make: the same, with what its organisations do.
+CHANNEL_HINTS: Final[Mapping[str, str]] = {
+    **HINTS,
+    "NOT_A_MEMBER": "Sign with a certificate of an organisation of this channel: TALLYSTICK_LEDGER names the"
+    " profile, the profile an identity, TALLYSTICK_USER one of those beside it.",
+    "EXPIRED": "Its organisation's authority has to issue another: docs/deployment.md#upgrades",
+    "REVOKED": "Its organisation took it out of force."
+    " If the user is to write again, its authority issues another: docs/deployment.md#upgrades",
+    "PACKAGE_NOT_ACTIVE": "The organisations agree on other contracts with: tally fabric activate",
+}
 
 
 def encode_request(call: Call) -> bytes:

@@ -23,7 +23,7 @@ _UNDEFINED: Final = "is not defined"
 #: What Fabric's program puts into a definition where it is told nothing else, as it shows that: a reference
 #: (field 2 of common.ApplicationPolicy) to the policy in the channel's configuration.
 _POLICY: Final = bytes_field(2, b"/Channel/Application/Endorsement")
-_USUAL: Final = {
+_USUAL: Final[dict[str, Any]] = {
     "endorsement_plugin": "escc",
     "validation_plugin": "vscc",
     "validation_parameter": b64encode(_POLICY).decode(),

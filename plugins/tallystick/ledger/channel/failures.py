@@ -11,7 +11,7 @@ from chaincode.errors import Refusal
 from tallystick.errors import CouldNotCheck, InvalidInput, OutcomeUnknown, Refused, TallystickError
 from tallystick.ledger.fabric import CommitError, ConfigurationError, GatewayError
 from tallystick.ledger.port import Call
-from tallystick.ledger.requests import HINTS
+from tallystick.ledger.requests import CHANNEL_HINTS
 
 #: What a chaincode answers where its peer failed, not the transaction.
 _PEER_FAULT: Final = "PEER_FAULT"
@@ -57,16 +57,16 @@ def _refused(error: GatewayError, what: str) -> Refused | None:
         return Refused(
             f"{what} was not applied: {code} in block {error.block}",
             code=code,
-            hint=HINTS.get(code, error.hint),
+            hint=CHANNEL_HINTS.get(code, error.hint),
         )
     if refusal := _refusal(error):
-        hint = HINTS.get(refusal.code, "")
+        hint = CHANNEL_HINTS.get(refusal.code, "")
         return Refused(f"{what} was refused: {refusal}", code=refusal.code, facts=refusal.facts, hint=hint)
     told = "\n".join((error.message, *(reason.message for reason in error.reasons)))
     code = next((code for words, code in _REFUSALS if words in told), "")
     if not code:
         return None
-    hint = HINTS[code] + (_NOT_SAID if code == "NOT_A_MEMBER" else "")
+    hint = CHANNEL_HINTS[code] + (_NOT_SAID if code == "NOT_A_MEMBER" else "")
     return Refused(f"{what} was refused: {code}. {_said(error)}", code=code, hint=hint)
 
 

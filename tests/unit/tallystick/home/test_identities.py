@@ -241,6 +241,30 @@ def test_what_ends_within_thirty_days_is_told(settings: Settings, days: int, tol
         assert identities.ending(settings) == []
 
 
+@pytest.mark.parametrize(("days", "told"), [(31, False), (29, True), (-1, True)])
+def test_on_a_channel_the_users_of_the_profile_are_told_of(
+    settings: Settings, tmp_path: Path, days: int, told: bool
+) -> None:
+    """And not those of a ledger of one's own in the same home, whom the channel does not know."""
+    users = tmp_path / "profile" / "users"
+    shutil.copytree(settings.msp / OPERATOR / "users", users)
+    shutil.copy(settings.msp / OPERATOR / "cacerts" / "ca.pem", users.parent)
+    profile = users.parent / "operator.yaml"
+    profile.write_text(
+        "channel: audit\nchaincode: tallystick\nmsp_id: OperatorMSP\nidentity: users/pipeline\n"
+        "peers:\n  - address: 127.0.0.1:1\n    tls_roots: ca.pem\n"
+    )
+    let_end(settings, "pipeline", "pipeline", ends=timedelta(days=days))
+    on_channel = replace(settings, ledger_url=f"fabric://{profile}")
+    assert identities.ending(on_channel) == []
+    shutil.copytree(settings.msp / OPERATOR / "users" / "pipeline", users / "pipeline", dirs_exist_ok=True)
+    found = identities.ending(on_channel)
+    assert [(each.msp_id, each.user, each.ended) for each in found] == (
+        [(OPERATOR, "pipeline", days < 0)] if told else []
+    )
+    assert all("docs/deployment.md" in each.sentence for each in found)
+
+
 def test_what_is_revoked_is_not_told_and_an_authority_is_a_year_ahead(settings: Settings) -> None:
     identities.revoke(settings, AUDITOR, "reader")
     now = datetime.now(UTC)

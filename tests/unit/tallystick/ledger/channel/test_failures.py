@@ -18,6 +18,7 @@ from tallystick.ledger.fabric import (
 )
 from tallystick.ledger.fabric.failures import hint_for
 from tallystick.ledger.port import Call
+from tallystick.ledger.requests import CHANNEL_HINTS
 
 CALL = Call("provenance", "register_dataset", {})
 
@@ -68,6 +69,14 @@ def test_what_does_not_count_is_refused(error: GatewayError, code: str) -> None:
     found = translated(error, CALL)
     assert isinstance(found, Refused)
     assert found.code == code
+
+
+@pytest.mark.parametrize("code", sorted(CHANNEL_HINTS))
+def test_no_hint_names_a_command_that_works_on_this_home_alone(code: str) -> None:
+    found = translated(refused_by_chaincode(f'{{"code":"{code}","facts":{{}}}}'), CALL)
+    assert isinstance(found, Refused)
+    assert found.hint
+    assert not any(f"tally {command}" in found.hint for command in ("renew", "enrol", "activate", "revoke"))
 
 
 def test_a_peers_expired_certificate_is_not_taken_for_the_users() -> None:
