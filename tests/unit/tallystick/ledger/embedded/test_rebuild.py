@@ -44,7 +44,8 @@ def test_a_row_of_a_derived_table_is_counted_and_put_right(ledger: Path) -> None
             "block 2 .*header does not follow",
         ),
         (
-            "UPDATE blocks SET checkpoint = (SELECT checkpoint FROM blocks WHERE number = 1) WHERE number = 2",
+            "UPDATE blocks SET checkpoint = (SELECT checkpoint FROM blocks WHERE number = 1)"
+            " WHERE number = 2",
             "block 2 .*do not give the head that was signed",
         ),
     ],
