@@ -109,6 +109,16 @@ def test_nesting_is_limited():
         canonical.encode([value])
 
 
+def test_nesting_is_limited_in_what_is_read_too_however_many_brackets_there_are():
+    wide = b"[" + b",".join([b"[[]]"] * 40) + b"]"
+    assert canonical.decode(wide) == [[[]]] * 40
+    deep = b"[" * canonical.MAX_DEPTH + b"]" * canonical.MAX_DEPTH
+    assert canonical.encode(canonical.decode(deep)) == deep
+    for data in (b"[" + deep + b"]", b'{"a":' + deep + b',"b":[[]]}'):
+        with pytest.raises(canonical.NotCanonical, match="deeper"):
+            canonical.decode(data)
+
+
 def test_a_refusal_names_the_place_and_not_the_value():
     with pytest.raises(canonical.NotCanonical) as refusal:
         canonical.encode({"patient": [{"note": 3.25}]})
