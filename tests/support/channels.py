@@ -147,10 +147,11 @@ def begin_channel(live: Live, name: str) -> Live:
     genesis.write_genesis(layout, live.binaries)
     steps = Lifecycle(layout, live.binaries, lambda: None, time.monotonic() + 60)
     steps.join()
-    steps.approve(live.network.package, live.network.package_id)
-    steps.commit(live.network.package)
-    steps.answer()
-    steps.meet()
+    assert steps.agree(live.network.package, live.network.package_id, 1) == {}
+    msps = [peer.organisation.msp_id for peer in layout.peers]
+    steps.commit(live.network.package, 1, msps)
+    steps.answer(msps)
+    steps.meet(msps)
     write_profiles(layout)
     return Live(live.root, live.binaries, replace(live.network, layout=layout))
 

@@ -56,14 +56,6 @@ class Lifecycle(Commands):
         _at_once(self._join_orderer, self.layout.orderers)
         _at_once(self._join_peer, self.layout.peers)
 
-    def install(self, package_id: str) -> None:
-        """Every organisation installs the package. Raises `CouldNotCheck` for another id than expected."""
-        _at_once(lambda peer: self._install(peer, package_id), self.layout.peers)
-
-    def approve(self, version: str, package_id: str, sequence: int = 1) -> None:
-        """Every organisation approves the definition; waits for the orderers' leader."""
-        _at_once(lambda peer: self._approve(peer, version, package_id, sequence), self.layout.peers)
-
     def agree(
         self, version: str, package_id: str, sequence: int, msps: Iterable[str] | None = None
     ) -> dict[str, CouldNotCheck]:
@@ -105,8 +97,8 @@ class Lifecycle(Commands):
             )
         return approved
 
-    def commit(self, version: str, sequence: int = 1, by: Iterable[str] | None = None) -> None:
-        """The definition is committed, endorsed by the MSPs ``by`` that have approved it; by all left out."""
+    def commit(self, version: str, sequence: int, by: Iterable[str]) -> None:
+        """The definition is committed, endorsed by the MSPs ``by`` that have approved it."""
         peers = self._of(by)
         self.repeat(
             [
@@ -137,9 +129,8 @@ class Lifecycle(Commands):
         usual = {name: found.get(name) for name in _USUAL} == _USUAL
         return Definition(str(found.get("version")), int(found.get("sequence", 0)), _approved(found), usual)
 
-    def answer(self, of_msps: Iterable[str] | None = None) -> None:
-        """The contracts of each peer (of ``of_msps``, if given) answer: a query reaches them, whatever they
-        say to it."""
+    def answer(self, of_msps: Iterable[str]) -> None:
+        """The contracts of each peer of ``of_msps`` answer: a query reaches them, whatever they say to it."""
 
         def of(peer: Peer) -> None:
             def ask() -> tuple[bool, str]:
@@ -151,9 +142,8 @@ class Lifecycle(Commands):
 
         _at_once(of, self._of(of_msps))
 
-    def meet(self, of_msps: Iterable[str] | None = None) -> None:
-        """Each peer (of ``of_msps``, if given) knows the others and their contracts, so that its gateway
-        finds endorsers."""
+    def meet(self, of_msps: Iterable[str]) -> None:
+        """Each peer of ``of_msps`` knows the others and their contracts: its gateway finds endorsers."""
         peers = self._of(of_msps)
         members = [each.organisation.msp_id for each in peers]
 

@@ -88,17 +88,15 @@ class Gateway:
         """A proposal of the signer's on this channel (`proposal.propose`)."""
         return propose(self.signer, self.channel, chaincode, arguments, time_ms=time_ms)
 
-    def evaluate(self, proposal: Proposal, *, organisations: Sequence[str] = ()) -> bytes:
+    def evaluate(self, proposal: Proposal) -> bytes:
         """What the chaincode answers on one peer; nothing is written. Raises `EvaluateError`.
 
-        That peer may be a block behind the one that told of a commit. ``organisations`` are the MSPs
-        whose peers may be asked; the gateway chooses where none is named.
+        That peer may be a block behind the one that told of a commit.
         """
         request = gateway_pb2.EvaluateRequest(
             transaction_id=proposal.transaction_id,
             channel_id=self.channel,
             proposed_transaction=proposal.signed(),
-            target_organizations=organisations,
         )
         answer, _ = self.connections.call(
             "Evaluate",

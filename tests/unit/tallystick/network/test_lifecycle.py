@@ -16,6 +16,7 @@ from tallystick.network.layout import Layout
 from tallystick.network.lifecycle import Definition, Lifecycle
 
 Make = Callable[..., Lifecycle]
+MSPS = ("OperatorMSP", "RegulatorMSP", "AuditorMSP")
 
 
 @pytest.fixture
@@ -44,21 +45,22 @@ def steps(tmp_path: Path) -> Make:
     ],
 )
 def test_an_approval_waits_until_the_orderers_have_a_leader(steps: Make, said: str) -> None:
-    steps(peer=f'[ "$count" -gt 2 ] || {{ echo "{said}"; exit 1; }}').approve("v", "label:id")
+    late = steps(peer=f'[ "$count" -gt 4 ] || {{ echo "label:id {said}"; exit 1; }}; echo label:id')
+    assert late.agree("v", "label:id", 1) == {}
 
 
 def test_a_leader_that_never_comes_is_an_error_that_says_whose_step_it_was(steps: Make) -> None:
-    never = steps(seconds=0.3, peer='echo "Error: no Raft leader"; exit 1')
-    with pytest.raises(
-        CouldNotCheck, match=r"approving the contracts for \w+MSP did not work in time: no Raft"
-    ):
-        never.approve("v", "label:id")
+    approving = 'case "$*" in *approveformyorg*) echo "Error: no Raft leader"; exit 1;; esac; echo label:id'
+    failures = steps(seconds=0.5, peer=approving).agree("v", "label:id", 1)
+    assert {msp: error.message for msp, error in failures.items()} == {
+        msp: f"approving the contracts for {msp} did not work in time: no Raft leader" for msp in MSPS
+    }
 
 
 def test_what_cannot_work_is_not_tried_again(steps: Make, tmp_path: Path) -> None:
     refused = steps(peer='echo "Error: access denied"; exit 1')
     with pytest.raises(CouldNotCheck, match="committing the contracts' definition failed: access denied"):
-        refused.commit("v")
+        refused.commit("v", 1, MSPS)
     assert (tmp_path / "OperatorMSP").read_text().count("\n") == 1
 
 
@@ -68,17 +70,19 @@ def test_what_was_done_before_an_interruption_is_left_as_it_is(steps: Make, step
         "join": "Error: ledger [audit] already exists with state [ACTIVE]",
         "approve": "Error: attempted to redefine uncommitted sequence (1) with unchanged content",
     }[step]
-    again = steps(peer=f'echo "{said}"; exit 1', osnadmin='echo "Status: 405 channel already exists"')
+    told = f'echo "{said} label:id"; exit 1'
+    again = steps(peer=told, osnadmin='echo "Status: 405 channel already exists"')
     if step == "join":
         again.join()
     else:
-        again.approve("v", "label:id")
+        assert again.agree("v", "label:id", 1) == {}
 
 
 def test_a_package_that_a_peer_calls_otherwise_is_an_error(steps: Make) -> None:
-    with pytest.raises(CouldNotCheck, match="did not install the package under the id label:id"):
-        steps(peer="echo '{}'").install("label:id")
-    steps(peer='echo \'{"package_id": "label:id"}\'').install("label:id")
+    failures = steps(peer="echo '{}'").agree("v", "label:id", 1)
+    assert set(failures) == set(MSPS)
+    assert all("did not install the package under the id label:id" in str(e) for e in failures.values())
+    assert steps(peer='echo \'{"package_id": "label:id"}\'').agree("v", "label:id", 1) == {}
 
 
 def test_a_definition_that_is_not_there_is_none(steps: Make) -> None:
@@ -165,9 +169,9 @@ def test_an_organisation_that_cannot_approve_does_not_keep_the_others_from_it(st
 def test_contracts_that_do_not_answer_and_peers_that_do_not_meet_are_told(steps: Make) -> None:
     alone = steps(seconds=0.2, peer="exit 1", discover="echo OperatorMSP")
     with pytest.raises(CouldNotCheck, match="asking the contracts through peer-"):
-        alone.answer()
+        alone.answer(MSPS)
     with pytest.raises(
         CouldNotCheck, match=r"waiting until peer-\w+ knows the other peers did not work in time"
     ):
-        alone.meet()
-    steps(peer="echo NO_CHARTER; exit 1", discover="echo OperatorMSP RegulatorMSP AuditorMSP").meet()
+        alone.meet(MSPS)
+    steps(peer="echo NO_CHARTER; exit 1", discover="echo OperatorMSP RegulatorMSP AuditorMSP").meet(MSPS)
