@@ -120,7 +120,7 @@ def _revoke(arguments: argparse.Namespace, settings: Settings, screen: Screen) -
     from tallystick.network.revoke import revoke
 
     msp, user = arguments.msp or settings.msp_id, arguments.user
-    with screen.busy("waiting until every peer has the revocation"):
+    with screen.busy("revoking on the channel"):
         block = revoke(settings.fabric, binaries.find(settings.cache_dir), msp, user)
     if block is None:
         screen.line(f"All certificates of {user} of {msp} are out of force already; nothing was recorded.")

@@ -53,6 +53,7 @@ class Chain:
     """`tallystick.evidence.judged.HostChain` over the blocks of an embedded ledger."""
 
     signers: Final = "the operator"
+    derived_here: Final = False
 
     def __init__(self, blocks: Iterable[StoredBlock]) -> None:
         self.origin = ""

@@ -27,6 +27,7 @@ class ChannelChain:
     """`tallystick.evidence.judged.HostChain` over the blocks of a channel."""
 
     signers: Final = "the orderers and its endorsers"
+    derived_here: Final = True
 
     def __init__(self, blocks: Iterable[bytes], origin: str, chaincode: str, checkpoint: str) -> None:
         """``origin`` is what the log is said to be called; its digits are judged, and its name is the

@@ -117,3 +117,7 @@ class HostChain(Protocol):
     @property
     def signers(self) -> str:
         """Who signs this host's heads, in words."""
+
+    @property
+    def derived_here(self) -> bool:
+        """Whether today's head is the verifier's own word on blocks that others signed, and no one else's."""

@@ -12,7 +12,7 @@ from tallystick.errors import InvalidInput
 from tallystick.evidence.judged import HostChain
 from tallystick.evidence.report import CHANGED, UNCHECKED, VERIFIED, Subject
 from tallystick.proof.checkpoint import Checkpoint, head_of, parse_checkpoint
-from tallystick.proof.errors import Malformed, ProofError
+from tallystick.proof.errors import Malformed, NotTrusted, ProofError
 from tallystick.proof.trust import TrustPolicy
 
 
@@ -66,8 +66,8 @@ def judge(chain: HostChain, kept: Kept) -> tuple[list[Subject], int]:
     """What the kept heads and the trusted keys say of a log that was walked, and how many of its blocks
     the pin covers where it counts and nothing contradicts."""
     subjects, witnessed = [], 0
-    if kept.trust is not None:
-        subjects.append(_trusted(chain, kept.trust, pinned=kept.pin is not None))
+    if kept.trust is not None and (subject := _trusted(chain, kept.trust, pinned=kept.pin is not None)):
+        subjects.append(subject)
     if kept.pin is not None and (pin := kept.pin_head):
         subject = _signed(kept.pin, kept.trust) or _extends(chain, pin, "checkpoint")
         subjects.append(subject)
@@ -80,12 +80,18 @@ def judge(chain: HostChain, kept: Kept) -> tuple[list[Subject], int]:
     return subjects, 0 if any(subject.status == CHANGED for subject in subjects) else witnessed
 
 
-def _trusted(chain: HostChain, trust: TrustPolicy, *, pinned: bool) -> Subject:
+def _trusted(chain: HostChain, trust: TrustPolicy, *, pinned: bool) -> Subject | None:
     """Today's own head under the trusted keys. A ledger's file holds no cosignatures: a quorum is asked
-    of the pin, which somebody else keeps."""
+    of the pin, which somebody else keeps. Where each member derives and signs today's head for itself,
+    another's keys say nothing of it: they judge the pin alone, and nothing is said here."""
     try:
         judgement = trust.judge(chain.checkpoint)
     except ProofError as error:
+        if chain.derived_here and isinstance(error, NotTrusted):
+            detail = (
+                "today's head is this member's own: give one that they signed (tally verify --since FILE)"
+            )
+            return None if pinned else Subject("trust", chain.origin, UNCHECKED, detail)
         return Subject("trust", chain.origin, CHANGED, f"today's head: {error}")
     if not judgement.quorum_met and not pinned:
         detail = "it asks for witnesses: give the head that they cosigned (tally verify --since FILE)"

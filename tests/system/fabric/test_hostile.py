@@ -71,7 +71,7 @@ def member(live: Live, directory: Path, **times: datetime) -> Path:
     return msp
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def altered(live: Live) -> Iterator[Live]:
     """The operator runs contracts that approve of everything."""
     with live.served_badly("approves", "operator"):

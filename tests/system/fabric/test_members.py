@@ -122,12 +122,18 @@ def test_what_one_wrote_the_other_runs_again(operator: Settings, regulator: Sett
     together = register_together(operator, first, ledgers.dataset("judged"), second, first)
     assert [each["repeated"] for each in together.response] == [False, True, False, True]
     since, trusts = head(operator)
-    report = verify_home(regulator, since=since)
+    report = verify_home(regulator, since=since, trust=trusts)
     found = {subject.kind: subject for subject in report.subjects}
     assert (found["ledger"].status, found["checkpoint"].status) == ("verified", "verified")
     assert (found["records"].status, report.exit_code) == ("cannot check", 3)
     assert "signed by the orderers and its endorsers" in found["ledger"].detail
-    assert parse_trust(trusts).logs
+    assert "trust" not in found, "another member's key does not sign this member's head"
+    (unpinned,) = [each for each in verify_home(regulator, trust=trusts).subjects if each.kind == "trust"]
+    assert (unpinned.status, "this member's own" in unpinned.detail) == ("cannot check", True)
+    _, own = head(regulator)
+    report = verify_home(regulator, since=since, trust=own)
+    (foreign,) = [each for each in report.subjects if each.kind == "checkpoint"]
+    assert (foreign.status, "not signed by any" in foreign.detail) == ("cannot check", True)
 
 
 def test_a_home_is_made_once_and_the_charter_by_one_member(operator: Settings, regulator: Settings) -> None:

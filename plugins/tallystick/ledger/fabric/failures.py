@@ -44,7 +44,8 @@ _HINTS: Final = tuple(
         ),
         (
             r"no peers available|no combination of peers|endorsing peers for org|unavailability of peers",
-            "Too few organisations' peers run, or they do not know each other yet.",
+            "The peers of an organisation that the endorsement policy asks for are away, or not known to this"
+            " one yet. See that each organisation's peer runs, then do it again.",
         ),
         (
             r"chaincode definition .* (?:not|exists, but)|could not launch chaincode|stream terminated",
