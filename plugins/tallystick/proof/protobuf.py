@@ -100,7 +100,7 @@ class Message:
         return [Message(data, self.what) for data in self._blobs.get(number, ())]
 
     def oneof(self, *, numbers: tuple[int, ...] = (), blobs: tuple[int, ...] = ()) -> tuple[int, list[bytes]]:
-        """Which field of a oneof counts (0 for none) with its occurrences: the last, begun anew after another.
+        """Which field of a oneof counts (0: none) with its occurrences: the last, begun anew after another.
 
         ``numbers`` are its fields that are numbers, ``blobs`` those of bytes, texts or messages.
         """

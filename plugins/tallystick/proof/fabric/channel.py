@@ -180,7 +180,8 @@ class Channel:
             try:
                 judged.append(judge_content(each, position, self._chaincode, package, leaf))
             except (Malformed, NotProven) as error:
-                raise type(error)(f"transaction {position}: {error}") from error
+                kind = Malformed if isinstance(error, Malformed) else NotProven
+                raise kind(f"transaction {position}: {error}") from error
             if judged[-1].verdict == "VALID" and (outcome := judged[-1].outcome):
                 leaf += 1 + len(outcome.records)
         return tuple(judged)

@@ -97,7 +97,7 @@ def signature_satisfied(envelope: bytes, members: Members, by: Sequence[Identity
 
 @dataclass(slots=True)
 class _Gate:
-    """So many of some rules: those still to be tried, the next one last, and which signers are used by now."""
+    """So many of some rules: those still to be tried, the next one last, and which signers are used."""
 
     needed: int
     left: list[Message]
