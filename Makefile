@@ -40,8 +40,8 @@ dashboard: $(VENV)/.ready ## the dashboard on the ledger of this checkout
 test: $(VENV)/.ready-dev browser postgresql fabric node coverage ## every test, the quick ones first (as root it installs Chromium and PostgreSQL; without these, Go or npm their tests are left out)
 	$(BIN)/pytest tests/scenarios tests/dags tests/dashboards tests/system
 
-test-unit: $(VENV)/.ready-dev ## the unit tests alone, under a minute on two cores
-	$(BIN)/pytest -n auto tests/unit
+test-unit: $(VENV)/.ready-dev ## the unit tests, but for those of Fabric's protocols, which wait for peers: about a minute on two cores
+	$(BIN)/pytest -n auto tests/unit --ignore-glob='*/fabric' --ignore-glob='*/channel'
 
 lint: $(VENV)/.ready-dev ## format, rules, types and the import law
 	$(BIN)/ruff format --check
