@@ -150,10 +150,18 @@ class Connections:
             failures.append(failure)
         raise _together(failures)
 
-    def stream(self, start: Start, kind: type[_Kind], *, seconds: float) -> Iterator[tuple[Any, str]]:
-        """What a stream brings, each with the peer's address, until nothing came for ``seconds``.
+    def stream(
+        self,
+        start: Start,
+        kind: type[_Kind],
+        *,
+        seconds: float,
+        repeated: Callable[[Any], bool] = lambda response: False,
+    ) -> Iterator[tuple[Any, str]]:
+        """What a stream brings, each with the peer's address, until nothing new came for ``seconds``.
 
-        Time that the caller takes in between does not count. ``start`` is called anew, for the next peer,
+        What is ``repeated`` when the stream is opened anew is not new. Time that the caller takes in between
+        does not count. ``start`` is called anew, for the next peer,
         whenever the one that was asked goes away, and for any where its call's deadline ends before that of
         the response: it asks for what has not been received yet. Raises ``kind`` where no peer can be
         reached until the end.
@@ -169,8 +177,10 @@ class Connections:
                 try:
                     for response in call:
                         heard, pause = True, _FIRST_PAUSE
+                        new = not repeated(response)
                         yield response, peer.address
-                        ends = time.monotonic() + seconds
+                        if new:
+                            ends = time.monotonic() + seconds
                     return
                 except grpc.RpcError as error:
                     failure = failed(kind, error, peer=peer.address)

@@ -63,7 +63,11 @@ def follow(
         signed = gateway_pb2.SignedChaincodeEventsRequest(request=raw, signature=gateway.signer.sign(raw))
         return peer.gateway.ChaincodeEvents(signed, timeout=left)
 
-    for response, peer in gateway.connections.stream(start, EventsError, seconds=seconds):
+    def repeated(response: Any) -> bool:
+        return skipping and response.block_number == position.block
+
+    stream = gateway.connections.stream(start, EventsError, seconds=seconds, repeated=repeated)
+    for response, peer in stream:
         if response.block_number < lowest:
             raise EventsError(f"block {response.block_number} came where {lowest} was expected", peer=peer)
         lowest = response.block_number + 1
