@@ -41,7 +41,7 @@ class SteppingLedger(ChannelLedger):
     def endorse(self, identity: Identity, call: Call) -> Endorsed:
         gateway = self._profile.gateway(self._connections, identity, self._deadlines)
         with translating():
-            return gateway.endorse(self._proposals(identity, call, None)())
+            return gateway.endorse(self._proposals(gateway, call, None)())
 
     def commit(self, endorsed: Endorsed) -> Receipt:
         gateway = self._profile.gateway(self._connections, self.reader, self._deadlines)
