@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from support.deadline import within
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ("chaincode/", "plugins/", "dags/", "dashboards/")
@@ -209,8 +213,53 @@ def test_a_skipped_test_fails_and_a_file_skipped_whole_is_an_error_under_ci_only
     assert outcome in run_pytest(tmp_path, ci)
 
 
-def run_pytest(folder: Path, ci: str) -> str:
+def pytest_command(folder: Path, *options: str) -> list[str]:
     command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(folder), str(folder)]
-    command.append("--continue-on-collection-errors")
+    return [*command, *options]
+
+
+def run_pytest(folder: Path, ci: str) -> str:
+    command = pytest_command(folder, "--continue-on-collection-errors")
     env = {**os.environ, "CI": ci, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False).stdout
+
+
+STARTS_ANOTHER = """
+import os, subprocess, time
+import pytest
+
+@pytest.fixture(scope="session")
+def other():
+    process = subprocess.Popen(["/bin/sleep", "60"], start_new_session=True)
+    yield process
+    process.kill()
+    process.wait()
+
+def test_it(other):
+    if fork := os.fork():
+        print("started", other.pid, fork, flush=True)
+        time.sleep(60)
+    time.sleep(60)
+    os._exit(0)
+"""
+
+
+def test_who_is_asked_to_end_takes_down_what_tests_have_started(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text((ROOT / "tests/conftest.py").read_text())
+    (tmp_path / "test_one.py").write_text(STARTS_ANOTHER)
+    command = pytest_command(tmp_path, "-s")
+    with within(60), subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        started = next(line for line in run.stdout if "started" in line).split()
+        other, fork = int(started[-2]), int(started[-1])
+        try:
+            os.kill(fork, signal.SIGTERM)
+            while Path(f"/proc/{fork}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                time.sleep(0.02)
+            run.terminate()
+            assert run.wait(30) == 128 + signal.SIGTERM
+            assert not Path(f"/proc/{other}").exists()
+        finally:
+            run.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(other, signal.SIGKILL)
