@@ -25,8 +25,12 @@ class _Missing(io.TextIOWrapper):
 
 
 def prepare() -> None:
-    """Make the streams such that writing a character never fails, and that none of them is missing."""
+    """Make the streams such that writing a character never fails, and that none of them is missing.
+
+    What gRPC would write of its own to standard error our errors say too; whoever wants it sets its variable.
+    """
     _open_missing()
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC reads it once, when it is imported
     codecs.register_error(_ERRORS, _in_ascii)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -139,3 +143,32 @@ def test_connections_that_are_closed_say_so(keys: Any) -> None:
         gateway.evaluate(proposal)
     with pytest.raises(DeliverError, match="are closed"):
         height(gateway, seconds=1)
+
+
+FROM_THE_COMMAND_LINE = """
+import sys
+from pathlib import Path
+from tallystick.cli import streams
+streams.prepare()
+from fabric_protos.gateway import gateway_pb2
+from tallystick.ledger.fabric import Connections, EvaluateError, PeerAddress
+with Connections([PeerAddress(sys.argv[1], Path(sys.argv[2]).read_bytes())]) as peers:
+    try:
+        peers.call("Evaluate", gateway_pb2.EvaluateRequest(), EvaluateError, seconds=5)
+    except EvaluateError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize(("verbosity", "written"), [(None, False), ("INFO", True)])
+def test_of_grpcs_own_lines_only_what_was_asked_for_is_on_the_screen(
+    keys: Any, peers: list[FakePeer], tmp_path: Path, verbosity: str | None, written: bool
+) -> None:
+    (tmp_path / "ca.pem").write_bytes(keys.foreign_root)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "GRPC_VERBOSITY": verbosity or ""}
+    if verbosity is None:
+        del environment["GRPC_VERBOSITY"]
+    command = [sys.executable, "-c", FROM_THE_COMMAND_LINE, peers[0].address, str(tmp_path / "ca.pem")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "is not of the tls_roots" in done.stdout
+    assert bool(done.stderr) == written
