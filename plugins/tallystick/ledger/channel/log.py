@@ -10,6 +10,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -52,8 +53,10 @@ class ChannelLog:
         self._chaincode = chaincode
         self._name = name
         self.genesis = _genesis(gateway)
-        # Another channel of the same name is another ledger, and has a file of its own.
-        stem = private_directory(directory) / self.genesis[:16]
+        # Another channel of the same name is another ledger, and what counts as a record is the chaincode's:
+        # each has a file of its own.
+        bound = sha256(f"{self.genesis}\n{chaincode}".encode()).hexdigest()[:16]
+        stem = private_directory(directory) / f"{self.genesis[:16]}-{bound}"
         self.derived = Derived(stem.with_suffix(".db"))
         self.turn = stem.with_suffix(".lock")
         self._known = threading.Lock()

@@ -64,9 +64,9 @@ def peer(blocks: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch) -> Peer:
     return found
 
 
-def opened(directory: Path) -> ChannelLog:
+def opened(directory: Path, chaincode: str = "tallystick") -> ChannelLog:
     gateway: Any = SimpleNamespace(channel="audit")
-    return ChannelLog(gateway, directory, chaincode="tallystick", name=LOG)
+    return ChannelLog(gateway, directory, chaincode=chaincode, name=LOG)
 
 
 def judged(blocks: Sequence[bytes]) -> Channel:
@@ -147,6 +147,19 @@ def test_another_channel_of_that_name_has_a_file_of_its_own(
     other = opened(tmp_path)
     assert one.derived.path != other.derived.path
     assert other.head().root == judged(peer.blocks).frontier.root()
+
+
+def test_another_chaincode_of_the_channel_has_a_file_of_its_own(peer: Peer, tmp_path: Path) -> None:
+    def records(chaincode: str) -> int:
+        log = opened(tmp_path, chaincode).log()
+        return sum(len(call.records) for block in log for call in block.transactions)
+
+    whole = peer.blocks
+    for end in (len(whole) // 2, len(whole)):
+        peer.blocks = whole[:end]
+        ours, others = records("tallystick"), records("other")
+    assert (ours > 0, others) == (True, 0)
+    assert opened(tmp_path).head().root == judged(whole).frontier.root()
 
 
 def test_a_charter_of_another_log_stops_it(
