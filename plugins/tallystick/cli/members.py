@@ -31,8 +31,7 @@ def _members(arguments: argparse.Namespace, settings: Settings, screen: Screen) 
     screen.line("in force")
     screen.table([_organisation(each) for each in present.organisations], indent="  ")
     screen.next(
-        ("tally revoke USER", "takes a certificate out of force"),
-        ("tally verify", "checks who signed each of these changes, and all else"),
+        *_revoking(settings), ("tally verify", "checks who signed each of these changes, and all else")
     )
     screen.result(
         {
@@ -42,6 +41,16 @@ def _members(arguments: argparse.Namespace, settings: Settings, screen: Screen) 
         }
     )
     return 0
+
+
+def _revoking(settings: Settings) -> list[tuple[str, str]]:
+    """How a certificate is taken out of force from here; nothing where this home cannot."""
+    from tallystick import wiring
+
+    if wiring.on_channel(settings) and not settings.fabric.exists():
+        return []
+    command = "tally fabric revoke USER" if wiring.on_channel(settings) else "tally revoke USER"
+    return [(command, "takes a certificate out of force")]
 
 
 def _rows(configuration: Configuration, changes: Changes) -> list[tuple[str, ...]]:

@@ -63,3 +63,22 @@ def test_members_that_leave_come_back_or_change_the_contracts_are_told(
     assert gone["removed"] == back["added"] == ["AuditorMSP"]
     assert package["package"] == "ab" * 32
     assert package["added"] == package["other_roots"] == []
+
+
+@pytest.mark.parametrize(("own_network", "named"), [(True, ["tally fabric revoke USER"]), (False, [])])
+def test_on_a_channel_only_what_works_there_is_named_for_revoking(
+    empty_home: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    own_network: bool,
+    named: list[str],
+) -> None:
+    ledger = wiring.open_for_reading(empty_home)
+    monkeypatch.setattr(wiring, "open_for_reading", lambda settings: ledger)
+    monkeypatch.setenv("TALLYSTICK_LEDGER", "fabric:///elsewhere/profile.yaml")
+    if own_network:
+        empty_home.fabric.mkdir()
+    assert main(["members"]) == 0
+    told = capsys.readouterr().out
+    assert [command for command in ("tally revoke", "tally fabric revoke USER") if command in told] == named
+    assert "tally verify" in told
