@@ -81,3 +81,15 @@ def test_the_builder_claims_our_packages_and_gives_the_peers_own_connection(
     assert released.stat().st_mode & 0o077 == 0
     (source / "law.json").unlink()
     assert run("detect", source, metadata) != 0
+
+
+def test_servers_allow_pings_well_before_fabrics_clients_send_them(layout: Layout) -> None:
+    peer = configuration.peer_environment(layout, layout.peers[0], Path("/c"))
+    orderer = configuration.orderer_environment(layout, layout.orderers[0])
+    # comm.DefaultKeepaliveOptions and sampleconfig/core.yaml of Fabric 3.1: every client of its own.
+    between_pings = 60
+    for allowed in (
+        peer["CORE_PEER_KEEPALIVE_MININTERVAL"],
+        orderer["ORDERER_GENERAL_KEEPALIVE_SERVERMININTERVAL"],
+    ):
+        assert int(allowed.removesuffix("s")) <= between_pings / 2
