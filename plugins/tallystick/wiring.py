@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tallystick.clients.provenance import Provenance
-from tallystick.errors import InvalidInput
+from tallystick.errors import CouldNotCheck, InvalidInput
 from tallystick.fingerprint.keys import Keyring
 from tallystick.identity import load_log_key, load_member, load_user
 from tallystick.ledger.port import Ledger, Rebuilt
@@ -96,15 +96,21 @@ def on_channel(settings: Settings) -> bool:
 def open_channel(settings: Settings, name: str | None = None) -> ChannelLedger:
     """The channel of a ``fabric:///`` URL; ``name`` is the log's until the charter says it.
 
-    Raises `InvalidInput` for a profile that cannot be used and `CouldNotCheck` where no peer answers.
+    Raises `InvalidInput` for a profile that cannot be used and `CouldNotCheck` where no peer answers, at
+    once where this home's own network does not run.
     """
     from tallystick.ledger.channel.failures import translating
     from tallystick.ledger.channel.ledger import ChannelLedger
+    from tallystick.network.operate import is_down
 
     key = load_log_key(settings.log_key) if settings.log_key.exists() else None
     reader = signer(settings)
     with translating():
         profile = _profile(settings)
+        if is_down(settings.fabric, profile.path):
+            raise CouldNotCheck(
+                f"the network in {settings.fabric} does not run", hint="Start it again: tally fabric up"
+            )
         return ChannelLedger(profile, settings.channel, reader=reader, log_key=key, name=name)
 
 

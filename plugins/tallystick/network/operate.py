@@ -190,6 +190,19 @@ def status(root: Path, binaries: Binaries) -> Status:
     return Status(network, shown, heights)
 
 
+def is_down(root: Path, profile: Path) -> bool:
+    """Whether ``profile`` leads to the network in ``root``, and none of its peers runs on this machine.
+
+    Asks nobody. False where that cannot be known: no network there, another version's, containers.
+    """
+    try:
+        layout = load_own(root).layout
+    except (CouldNotCheck, InvalidInput):
+        return False
+    own = profile.resolve().parent == layout.profiles.resolve()
+    return own and not any(processes.pid_of(root, peer.name) for peer in layout.peers)
+
+
 def down(root: Path, *, erase: bool = False) -> list[str]:
     """Stop every process of the network in ``root``; returns the names of those that ran.
 

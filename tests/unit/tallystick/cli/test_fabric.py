@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
+from support.fabric_network import free_base_port
 from support.fabric_programs import write_programs
 
 from tallystick.cli import main
@@ -56,3 +58,20 @@ def test_with_the_programs_the_next_thing_missing_is_the_network(
 def test_erasing_what_is_not_there_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fabric", "down", "--erase", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"stopped": [], "erased": True}
+
+
+def test_a_network_that_is_down_is_told_at_once_with_what_starts_it(
+    cache: Path, directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_programs(binaries.place(cache), orderer="exit 7")
+    assert main(["fabric", "up", "--port", str(free_base_port())]) == 3
+    profile = directory / "home" / "fabric" / "profiles" / "operator.yaml"
+    monkeypatch.setenv("TALLYSTICK_LEDGER", f"fabric://{profile}")
+    for command in (["log"], ["members"], ["verify"]):
+        capsys.readouterr()
+        began = time.monotonic()
+        assert main(command) == 3
+        told = capsys.readouterr().err
+        assert "does not run" in told
+        assert told.rstrip().endswith("tally fabric up")
+        assert time.monotonic() - began < 5

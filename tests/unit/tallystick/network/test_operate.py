@@ -162,3 +162,23 @@ def test_the_log_of_one_process_is_shown_and_a_name_of_none_refused(made: Place)
     assert len(operate.log_lines(made.root, 1)) == 7
     with pytest.raises(InvalidInput, match="no process of the network"):
         operate.log_lines(made.root, 1, "../../secret")
+
+
+def test_a_profile_leads_nowhere_while_none_of_its_networks_peers_runs(made: Place, tmp_path: Path) -> None:
+    own, other = made.root / "profiles" / "operator.yaml", tmp_path / "profiles" / "operator.yaml"
+
+    def run(name: str) -> None:
+        processes.start(made.root, name, ["/bin/sleep", "60"], {})
+
+    try:
+        run("orderer1")
+        assert operate.is_down(made.root, own)
+        assert not operate.is_down(made.root, other)
+        assert not operate.is_down(tmp_path, other)
+        run("peer-auditor")
+        assert not operate.is_down(made.root, own)
+    finally:
+        processes.stop(made.root, ["orderer1", "peer-auditor"])
+    assert operate.is_down(made.root, own)
+    made.note(named=True)
+    assert not operate.is_down(made.root, own), "containers have their processes elsewhere"
