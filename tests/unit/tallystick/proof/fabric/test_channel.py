@@ -351,6 +351,15 @@ def test_two_envelopes_are_not_read_as_one() -> None:
         network.channel_before("conflict").judge(altered(network["conflict"], joined))
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_an_empty_envelope_which_the_header_does_not_show_is_refused(place: int) -> None:
+    network = stored("raft")
+    more = altered(network["conflict"], lambda block: block.data.data.insert(place, b""))
+    with pytest.raises(ProofError, match="not in its one form"):
+        network.channel_before("conflict").judge(more)
+    network.channel_before("conflict").judge(network["conflict"])
+
+
 def test_an_organisations_word_on_its_private_data_is_none_on_what_all_share() -> None:
     network = stored("raft")
     channel = network.channel_before(_COLLUDING + "other package")
