@@ -31,7 +31,9 @@ class Header:
     def encode(self) -> bytes:
         """The DER of SEQUENCE {number INTEGER, previous OCTET STRING, data OCTET STRING}, which is signed."""
         number = self.number.to_bytes(self.number.bit_length() // 8 + 1, "big")
-        return _der(0x30, _der(0x02, number) + _der(0x04, self.previous) + _der(0x04, self.data))
+        return der_element(
+            0x30, der_element(0x02, number) + der_element(0x04, self.previous) + der_element(0x04, self.data)
+        )
 
     @property
     def digest(self) -> str:
@@ -150,7 +152,8 @@ def _at(metadata: list[bytes], index: int) -> bytes:
     return metadata[index] if index < len(metadata) else b""
 
 
-def _der(tag: int, content: bytes) -> bytes:
+def der_element(tag: int, content: bytes) -> bytes:
+    """An element of DER."""
     length = len(content)
     if length < 0x80:
         return bytes((tag, length)) + content

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.x509.oid import NameOID
 
 from tallystick.proof.errors import Malformed, NotProven
+from tallystick.proof.fabric.blocks import der_element as _element
 from tallystick.proof.fabric.pem import first_block
 from tallystick.proof.membership import Member, NotInForce, foreign, member_attributes, serialise_identity
 from tallystick.proof.protobuf import Message
@@ -157,6 +159,17 @@ class Organisation:
             return False
         return role == MEMBER or (role in self._nodes and self._nodes[role].name in identity.units)
 
+    def has_unit(self, identity: Identity, name: str, certifiers: bytes) -> bool:
+        """Whether an identity of this MSP is in a unit, under the chain whose SHA-256 is ``certifiers``."""
+        digest, authority = sha256(), self._issuer(identity.certificate)
+        if identity.problem or name not in identity.units:
+            return False
+        while authority is not None:
+            above = self._issuer(authority)
+            digest.update(_low(authority, above or authority))
+            authority = None if authority.tbs_certificate_bytes in self._roots else above
+        return digest.digest() == certifiers
+
     def _problem(self, certificate: x509.Certificate, units: frozenset[str]) -> str:
         if _is_authority(certificate):
             return "an authority's, not a member's"
@@ -216,6 +229,11 @@ class Members:
     def has_role(self, identity: Identity, msp_id: str, role: int) -> bool:
         """Whether the identity has the role in that organisation."""
         return identity.msp_id == msp_id and self.organisations[msp_id].has_role(identity, role)
+
+    def has_unit(self, identity: Identity, msp_id: str, name: str, certifiers: bytes) -> bool:
+        """Whether the identity is in that organisation's unit, certified by that chain."""
+        found = self.organisations[identity.msp_id]
+        return identity.msp_id == msp_id and found.has_unit(identity, name, certifiers)
 
     def _examine(self, identity: bytes) -> Identity:
         message = Message(identity, "identity")
@@ -282,3 +300,18 @@ def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
+
+
+def _low(certificate: x509.Certificate, authority: x509.Certificate) -> bytes:
+    """The certificate's DER as an MSP keeps it: with the low S of its signature (msp/cert.go)."""
+    encoded, key = certificate.public_bytes(serialization.Encoding.DER), authority.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in _HALF_ORDERS:
+        return encoded
+    half = _HALF_ORDERS[key.curve.name]
+    r, s = decode_dss_signature(certificate.signature)
+    if s <= half:
+        return encoded
+    tail = _element(0x03, b"\x00" + certificate.signature)
+    start = encoded.index(certificate.tbs_certificate_bytes)
+    low = encode_dss_signature(r, 2 * half + 1 - s)
+    return _element(0x30, encoded[start : -len(tail)] + _element(0x03, b"\x00" + low))

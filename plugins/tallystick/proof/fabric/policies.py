@@ -1,6 +1,7 @@
 """Who must have signed: signature policies and implicit meta policies, judged as Fabric judges them.
 
-Sources: common/cauthdsl/cauthdsl.go, common/policies/implicitmeta.go, policy.go of Fabric 3.1.
+Sources: common/cauthdsl/cauthdsl.go, common/policies/implicitmeta.go and policy.go, msp/mspimpl.go of
+Fabric 3.1.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ SIGNATURE: Final = 1
 IMPLICIT_META: Final = 3
 
 _ROLE, _UNIT, _IDENTITY, _ANONYMITY, _COMBINED = range(5)
+_NOMINAL: Final = 0
 _ANY, _ALL, _MAJORITY = range(3)
 #: A rule and what it asks for are two messages, and Go reads 10,000 within each other.
 _DEEPEST: Final = 4_999
@@ -146,19 +148,33 @@ def _signer(index: int, fits: Sequence[Sequence[bool]], used: Sequence[bool]) ->
 
 
 def _is(members: Members, identity: Identity, principal: Message) -> bool:
-    kind, value = principal.int32(1), principal.blob(2)
-    if kind == _ROLE:
-        role = Message(value, "principal")
-        return members.has_role(identity, role.text(1), role.int32(2))
+    """Whether an identity is whom a principal names; one that cannot be read names nobody.
+
+    A combined principal names who is all of its parts. Without recursion, as in `_rule`.
+    """
+    left = [principal]
+    try:
+        while left:
+            kind, value = left[-1].int32(1), left.pop().blob(2)
+            parts = Message(value, "principal").messages(1) if kind == _COMBINED else []
+            if not parts and not _is_one(members, identity, kind, value):
+                return False
+            left += parts
+    except (Malformed, NotProven):
+        return False
+    return True
+
+
+def _is_one(members: Members, identity: Identity, kind: int, value: bytes) -> bool:
     if kind == _IDENTITY:
-        try:
-            named = members.examine(value)
-        except (Malformed, NotProven):
-            return False
-        return named.name == identity.name and not identity.problem
-    if kind in (_UNIT, _ANONYMITY, _COMBINED):
-        raise NotProven("a policy asks for a principal that is neither a role nor an identity")
-    return False
+        return members.examine(value).name == identity.name and not identity.problem
+    message = Message(value, "principal")
+    if kind == _ROLE:
+        return members.has_role(identity, message.text(1), message.int32(2))
+    if kind == _UNIT:
+        return members.has_unit(identity, message.text(1), message.text(2), message.blob(3))
+    # A combined one without parts comes here too: it is nobody, as is one of no known kind.
+    return kind == _ANONYMITY and message.int32(1) == _NOMINAL
 
 
 def _implicit(group: Group, value: bytes, members: Members, by: Sequence[Identity]) -> bool:

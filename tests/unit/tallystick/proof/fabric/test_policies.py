@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -199,15 +200,100 @@ def test_a_principal_of_no_known_kind_is_nobody(people: Any) -> None:
     assert not policies.signature_satisfied(envelope(rule(1, 0), unknown), members, [found["a1"]])
 
 
+def _principal(kind: int, content: Any = b"") -> Any:
+    value = content if isinstance(content, bytes) else content.SerializeToString()
+    return msp_principal_pb2.MSPPrincipal(principal_classification=kind, principal=value)
+
+
+def _combined(*parts: Any) -> Any:
+    return _principal(4, msp_principal_pb2.CombinedPrincipal(principals=parts))
+
+
+def _deep(part: Any, levels: int) -> Any:
+    for _ in range(levels):
+        part = _combined(part)
+    return part
+
+
+NOMINAL, ANONYMOUS = (_principal(3, msp_principal_pb2.MSPIdentityAnonymity(anonymity_type=n)) for n in (0, 1))
+ODD = {
+    "unread role": (_principal(0, b"\xff"), False),
+    "unread name": (_principal(0, bytes_field(1, b"\xff")), False),
+    "unread unit": (_principal(1, b"\xff"), False),
+    "unread identity": (_principal(2, b"\xff"), False),
+    "unread parts": (_principal(4, b"\xff"), False),
+    "nominal": (NOMINAL, True),
+    "anonymous": (ANONYMOUS, False),
+    "no parts": (_combined(), False),
+    "a part": (_combined(role("AMSP", MEMBER)), True),
+    "all parts": (_combined(role("AMSP", MEMBER), role("AMSP", PEER), NOMINAL), True),
+    "not all parts": (_combined(role("AMSP", MEMBER), role("AMSP", CLIENT)), False),
+    "another's part": (_combined(role("AMSP", MEMBER), role("BMSP", MEMBER)), False),
+    "parts in parts": (_deep(role("AMSP", PEER), 1500), True),
+    "no parts in parts": (_deep(_combined(), 3), False),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_principal_is_who_fabric_takes_it_for(people: Any, name: str) -> None:
+    members, found = people
+    odd, holds = ODD[name]
+    assert policies.signature_satisfied(envelope(rule(1, 0), odd), members, [found["a1"]]) is holds
+    own = envelope(rule(1, 0, 1), odd, role("AMSP", MEMBER))
+    assert policies.signature_satisfied(own, members, [found["a1"]])
+
+
+@pytest.mark.parametrize("high", [False, True])
+def test_a_unit_is_its_organisations_and_under_its_chain_of_authorities(high: bool) -> None:
+    root = Authority("a")
+    below = Authority("below", root)
+    while _high(below) is not high:
+        below = Authority("below", root)
+    members = Members([organisation(root, nodes=False, intermediate_certs=[below.pem])])
+    someone = members.organisations["AMSP"].examine(below.issue("someone", "peer", "x")[1])
+    chain = sha256(_lowered(below) + _lowered(root)).digest()
+
+    def satisfied(msp_id: str = "AMSP", name: str = "x", certifiers: bytes = chain) -> bool:
+        unit = msp_principal_pb2.OrganizationUnit(
+            msp_identifier=msp_id, organizational_unit_identifier=name, certifiers_identifier=certifiers
+        )
+        return policies.signature_satisfied(envelope(rule(1, 0), _principal(1, unit)), members, [someone])
+
+    assert satisfied()
+    assert not satisfied(msp_id="BMSP")
+    assert not satisfied(name="y")
+    assert not satisfied(certifiers=b"")
+    assert not satisfied(certifiers=sha256(_lowered(root)).digest())
+
+
+def _high(authority: Authority) -> bool:
+    return utils.decode_dss_signature(authority.certificate.signature)[1] > P256_ORDER // 2
+
+
+def _lowered(authority: Authority) -> bytes:
+    """The certificate's DER with a low S, without the length of either being as before."""
+    encoded = authority.certificate.public_bytes(serialization.Encoding.DER)
+    if not _high(authority):
+        return encoded
+    r, s = utils.decode_dss_signature(authority.certificate.signature)
+    low = utils.encode_dss_signature(r, P256_ORDER - s)
+    algorithm = bytes.fromhex("300a06082a8648ce3d040302")
+    content = (
+        authority.certificate.tbs_certificate_bytes + algorithm + b"\x03" + bytes([len(low) + 1, 0]) + low
+    )
+    head = (b"\x30\x82" if len(content) > 255 else b"\x30\x81") + len(content).to_bytes(2, "big").lstrip(
+        b"\0"
+    )
+    return head + content
+
+
 def test_a_policy_that_cannot_be_read_is_refused(people: Any) -> None:
     members, _ = people
-    anonymous = msp_principal_pb2.MSPPrincipal(principal_classification=3)
     signer = [people[1]["a1"]]
     for made in (
         envelope(policies_pb2.SignaturePolicy(), *PEERS),
         envelope(rule(1, 5), *PEERS),
         envelope(rule(1, 0), *PEERS, version=1),
-        envelope(rule(1, 0), anonymous),
     ):
         with pytest.raises((Malformed, NotProven)):
             policies.signature_satisfied(made, members, signer)
