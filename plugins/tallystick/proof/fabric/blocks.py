@@ -76,8 +76,13 @@ class Payload:
 
     @property
     def computed_id(self) -> str:
-        """SHA-256(nonce || creator) in hex: what a transaction's id has to be."""
-        return sha256(self.nonce + self.creator).hexdigest()
+        """What the transaction's id has to be."""
+        return id_of(self.nonce, self.creator)
+
+
+def id_of(nonce: bytes, creator: bytes) -> str:
+    """SHA-256(nonce || creator) in hex."""
+    return sha256(nonce + creator).hexdigest()
 
 
 def parse_block(data: bytes) -> Block:

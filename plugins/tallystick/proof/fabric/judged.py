@@ -1,9 +1,9 @@
 """What is known of a block once it is judged, in no format of Fabric's: enough to run its transactions again.
 
 A transaction of our contracts that counts is held to more than Fabric asks: it ran the package that the
-channel agreed on, the endorsers judged the signer that is logged, whose identity has its one spelling
-and whose certificate was valid at the time that it claims, its records are canonical, and it wrote
-nothing but our namespace. One of another chaincode, and one that changes nothing but private data, may
+channel agreed on, the signer that is logged is the one whom the endorsers judged, whose identity has its
+one spelling and whose certificate was valid at the time that it claims, its records are canonical, and it
+wrote nothing but our namespace. One of another chaincode, and one that changes nothing but private data, may
 count by one organisation's word alone: it gives a leaf and no records.
 """
 
@@ -16,8 +16,10 @@ from typing import Final
 
 from tallystick.proof.block import canonical
 from tallystick.proof.errors import Malformed, NotProven
+from tallystick.proof.fabric.blocks import Payload, id_of
 from tallystick.proof.fabric.endorsements import Endorsed
 from tallystick.proof.fabric.identities import Identity
+from tallystick.proof.fabric.proposer import judge_proposer
 from tallystick.proof.fabric.rwset import NamespaceSet, RangeRead, Version
 from tallystick.proof.fabric.validity import Found
 from tallystick.proof.membership import Member
@@ -32,8 +34,9 @@ class Call:
     """What was called, and as whom. ``claimed_time`` is in milliseconds since the epoch; ``nonce`` makes
     the salts of the leaves (`proof.leaves.salt`).
 
-    Of a chaincode that is not ours ``contract`` is its name; its transaction and request are not read, and
-    its caller has no enrolment id where the certificate has none that contracts could read.
+    Caller and nonce are those that were endorsed. Of a chaincode that is not ours ``contract`` is its name;
+    its transaction and request are not read, caller and nonce are the envelope's, and the caller has no
+    enrolment id where the certificate has none that contracts could read.
     """
 
     contract: str
@@ -118,7 +121,7 @@ def judge_content(found: Found, position: int, chaincode: str, package: str, lea
     call = outcome = None
     try:
         if found.creator and found.payload and endorsed:
-            call = _call(found, found.creator, endorsed, ours)
+            call = _call(found.payload, found.creator, endorsed, ours)
             outcome = _outcome(endorsed, chaincode, ours)
             if valid:
                 _judge(endorsed, chaincode, package, ours)
@@ -128,26 +131,25 @@ def judge_content(found: Found, position: int, chaincode: str, package: str, lea
     return JudgedTransaction(position, found.code, ours, call, outcome, leaf if valid else -1)
 
 
-def _call(found: Found, creator: Identity, endorsed: Endorsed, ours: bool) -> Call:
-    payload = found.payload
-    if payload is None:
-        raise Malformed("a transaction without a payload")
+def _call(payload: Payload, creator: Identity, endorsed: Endorsed, ours: bool) -> Call:
     contract, transaction, request = endorsed.chaincode, "", b""
+    caller, nonce = _sender(creator), payload.nonce
     if ours:
         contract, transaction, request = _arguments(endorsed)
-        if endorsed.proposer != (payload.creator, payload.nonce):
-            raise NotProven("was endorsed for another signer than the one who sent it")
-        creator.judge_spelling(payload.creator)
-        creator.judge_window(payload.time)
-    return Call(
-        contract,
-        transaction,
-        request,
-        _caller(creator, ours),
-        payload.transaction_id,
-        payload.time,
-        payload.nonce,
-    )
+        caller, nonce = _proposer(payload, endorsed)
+    return Call(contract, transaction, request, caller, payload.transaction_id, payload.time, nonce)
+
+
+def _proposer(payload: Payload, endorsed: Endorsed) -> tuple[Member, bytes]:
+    """Who proposed a call of ours, and with which nonce: as the endorsers saw them.
+
+    The id is of the nonce and the creator in one row, so that another boundary between them gives the same
+    id: a client can put honest endorsements below a header that is cut elsewhere, and Fabric counts it.
+    """
+    identity, nonce = endorsed.proposer
+    if id_of(nonce, identity) != payload.transaction_id:
+        raise NotProven("was endorsed for another signer than the one who sent it")
+    return judge_proposer(identity, payload.time), nonce
 
 
 def _only_private(endorsed: Endorsed) -> bool:
@@ -157,12 +159,11 @@ def _only_private(endorsed: Endorsed) -> bool:
     )
 
 
-def _caller(creator: Identity, ours: bool) -> Member:
+def _sender(creator: Identity) -> Member:
+    """Who sent a call of another chaincode, whose endorsers may say what they like of who proposed it."""
     try:
         return creator.member()
     except Malformed:
-        if ours:
-            raise
         return Member(creator.msp_id, "", frozenset())
 
 

@@ -33,11 +33,11 @@ def leaves_of(
 
 
 def _transaction(found: Found, judged: JudgedTransaction) -> list[bytes]:
-    if found.payload is None or judged.call is None or judged.outcome is None:
+    if judged.call is None or judged.outcome is None:
         raise Malformed("a transaction that counts cannot be read")
     return transaction_leaves(
         judged.call.transaction_id,
-        found.payload.nonce,
+        judged.call.nonce,
         judged.call.caller,
         judged.call.contract,
         judged.outcome.package,

@@ -148,11 +148,17 @@ class TestOurs:
         assert found.code == "VALID"
         assert content().call.caller.enrolment_id == "pipeline"
 
-    @pytest.mark.parametrize("spelling", [with_another_behind, with_a_field_more])
-    def test_one_that_counts_though_its_creator_is_no_plain_one_is_named(self, spelling: Any) -> None:
+    @pytest.mark.parametrize(
+        ("spelling", "named"),
+        [(with_another_behind, "more than the certificate in its plain form"),
+         (with_a_field_more, "bytes after the last field")],
+    )  # fmt: skip
+    def test_one_that_counts_though_its_proposer_is_no_plain_one_is_named(
+        self, spelling: Any, named: str
+    ) -> None:
         found, content = judged(spelling, spelling, endorsed=True)
         assert found.code == "VALID"
-        with pytest.raises(NotProven, match="more than the certificate in its plain form"):
+        with pytest.raises(Malformed, match=named):
             content()
 
     def test_one_that_was_endorsed_for_another_signer_is_named(self) -> None:
