@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +26,8 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier, SignatureAlgorithmO
 from tallystick.proof.errors import Malformed, NotProven, ProofError
 
 ATTRIBUTES_OID: Final = ObjectIdentifier("1.2.3.4.5.6.7.8.1")
+#: The same in DER.
+ATTRIBUTES: Final = bytes.fromhex("2a03040506070801")
 P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 MAX_IDENTITY: Final = 64 * 1024
 
@@ -281,14 +283,23 @@ def member_attributes(certificate: x509.Certificate) -> tuple[str, frozenset[str
 
 
 def _attributes(certificate: x509.Certificate) -> tuple[str, frozenset[str]]:
+    names = [str(each.value) for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     try:
         value = certificate.extensions.get_extension_for_oid(ATTRIBUTES_OID).value
     except x509.ExtensionNotFound:
-        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        return _enrolment_id(names[0].value if len(names) == 1 else None), frozenset()
-    raw = value.value if isinstance(value, x509.UnrecognizedExtension) else b""
+        return read_attributes(None, names)
+    return read_attributes(value.value if isinstance(value, x509.UnrecognizedExtension) else b"", names)
+
+
+def read_attributes(extension: bytes | None, names: Sequence[str]) -> tuple[str, frozenset[str]]:
+    """Enrolment id and roles, from Fabric CA's attribute extension or, without it, the one common name.
+
+    Raises `Malformed`.
+    """
+    if extension is None:
+        return _enrolment_id(names[0] if len(names) == 1 else None), frozenset()
     try:
-        document = json.loads(raw, object_pairs_hook=_object)
+        document = json.loads(extension, object_pairs_hook=_object)
     except (ValueError, RecursionError):
         raise Malformed("certificate: its attributes are not JSON") from None
     attributes = document.get("attrs") if isinstance(document, dict) and len(document) == 1 else None

@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Final
 
 from tallystick.proof.errors import Malformed, NotProven
+from tallystick.proof.fabric.der import INTEGER, OCTET_STRING, SEQUENCE, encode
 from tallystick.proof.protobuf import TEXT, Message, Shape, bytes_field, shaped
 
 CONFIG: Final = 1
@@ -31,8 +32,11 @@ class Header:
     def encode(self) -> bytes:
         """The DER of SEQUENCE {number INTEGER, previous OCTET STRING, data OCTET STRING}, which is signed."""
         number = self.number.to_bytes(self.number.bit_length() // 8 + 1, "big")
-        return der_element(
-            0x30, der_element(0x02, number) + der_element(0x04, self.previous) + der_element(0x04, self.data)
+        return encode(
+            SEQUENCE,
+            encode(INTEGER, number),
+            encode(OCTET_STRING, self.previous),
+            encode(OCTET_STRING, self.data),
         )
 
     @property
@@ -155,12 +159,3 @@ def remembered_id(data: bytes) -> str:
 
 def _at(metadata: list[bytes], index: int) -> bytes:
     return metadata[index] if index < len(metadata) else b""
-
-
-def der_element(tag: int, content: bytes) -> bytes:
-    """An element of DER."""
-    length = len(content)
-    if length < 0x80:
-        return bytes((tag, length)) + content
-    size = length.to_bytes((length.bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(size))) + size + content

@@ -51,9 +51,9 @@ class Configuration:
         self.policies = _policies(self.root)
         self.orderers = self._group("Orderer")
         self.application = self._group("Application")
-        self.members = Members(
-            Organisation(data) for data in dict.fromkeys(self._msps(self.orderers, self.application))
-        )
+        self._ed25519_counts = "V3_0" in _capabilities(self.root)
+        listed = dict.fromkeys(self._msps(self.orderers, self.application))
+        self.members = Members(map(self._organisation, listed))
 
     @property
     def digest(self) -> str:
@@ -81,13 +81,13 @@ class Configuration:
         """The name of the application's group whose MSP has this id."""
         for name, group in self.application.groups.items():
             value = group.values.get("MSP")
-            if value and Organisation(_content(value)).msp_id == msp_id:
+            if value and self._organisation(_content(value)).msp_id == msp_id:
                 return name
         return None
 
     def organisations(self) -> list[Organisation]:
         """The application's member organisations, by their MSPs' ids."""
-        return sorted((Organisation(each) for each in self._msps(self.application)), key=lambda o: o.msp_id)
+        return sorted(map(self._organisation, self._msps(self.application)), key=lambda o: o.msp_id)
 
     def has_policy(self, path: Sequence[str]) -> bool:
         """Whether there is a policy at this path below the channel's group."""
@@ -96,6 +96,9 @@ class Configuration:
     def satisfied(self, path: Sequence[str], by: Sequence[Identity]) -> bool:
         """Whether ``by`` satisfy the policy at this path below the channel's group."""
         return policies.satisfied(self.policies, path, self.members, by)
+
+    def _organisation(self, msp: bytes) -> Organisation:
+        return Organisation(msp, ed25519_counts=self._ed25519_counts)
 
     def _group(self, name: str) -> ConfigGroup:
         if name not in self.root.groups:

@@ -1,128 +1,132 @@
 """An organisation's members as a Fabric MSP knows them: chain, revocation, node types, signatures.
 
-A peer judges no dates when it validates a block (msp/mspimplvalidate.go: an authority's word is taken as
-of the certificate's own first second), so neither is done here: `Identity.judge_window` is for who asks.
+Whether a certificate is in force when it is used a peer does not ask. Sources: msp/mspimpl.go,
+msp/mspimplsetup.go and msp/mspimplvalidate.go of Fabric 3.1.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import sha256
 from typing import Final
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-from tallystick.proof.errors import Malformed, NotProven
-from tallystick.proof.fabric.blocks import der_element as _element
+from tallystick.proof.errors import Malformed, NotProven, ProofError
+from tallystick.proof.fabric import keys
+from tallystick.proof.fabric.certificates import COMMON_NAME, Certificate, read_certificate
+from tallystick.proof.fabric.chains import Authorities, Chain
 from tallystick.proof.fabric.pem import first_block
-from tallystick.proof.membership import Member, NotInForce, foreign, member_attributes, serialise_identity
+from tallystick.proof.fabric.revocation import read_list
+from tallystick.proof.membership import ATTRIBUTES, Member, read_attributes
 from tallystick.proof.protobuf import Message
 
 MEMBER, ADMIN, CLIENT, PEER, ORDERER = range(5)
 
-_ECDSA: Final = ec.ECDSA(hashes.SHA256())
-_HALF_ORDERS: Final = {
-    "secp256r1": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551 >> 1,
-    "secp384r1": int("F" * 48 + "C7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973", 16) >> 1,
+_X509: Final = 0
+_NODES: Final = {CLIENT: 2, PEER: 3, ADMIN: 4, ORDERER: 5}
+_DIGESTS: Final[dict[str, hashes.HashAlgorithm]] = {"SHA2": hashes.SHA256(), "SHA3": hashes.SHA3_256()}
+_CHAIN_DIGESTS: Final = {
+    "SHA256": "sha256",
+    "SHA384": "sha384",
+    "SHA3_256": "sha3_256",
+    "SHA3_384": "sha3_384",
 }
-_UNDERSTOOD: Final = (
-    x509.BasicConstraints,
-    x509.KeyUsage,
-    x509.ExtendedKeyUsage,
-    x509.SubjectAlternativeName,
-)
-_CHAIN_LIMIT: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     """A certificate of an MSP. ``problem`` says why it is not one of its members; empty where it is.
 
-    ``name`` tells this identity from others: one certificate has many spellings.
+    ``name`` tells this identity from others: one certificate has many spellings. ``certifiers`` is what
+    a policy calls the authorities above it by; empty where there are none. ``digest`` is that of its
+    signatures; without one it has none that count, but with Ed25519.
     """
 
     msp_id: str
     name: tuple[str, bytes]
-    certificate: x509.Certificate
-    key: ec.EllipticCurvePublicKey
-    units: frozenset[str]
+    certificate: Certificate
+    digest: hashes.HashAlgorithm | None
+    certifiers: bytes
     named_admin: bool
     problem: str
 
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The organisational units that it names, in their order, as often as it does."""
+        return self.certificate.units
+
     def signed(self, signature: bytes, data: bytes) -> bool:
-        """Whether this is its ECDSA signature over ``data``, with the low S that Fabric demands."""
-        try:
-            _, s = decode_dss_signature(signature)
-            self.key.verify(signature, data, _ECDSA)
-        except (ValueError, InvalidSignature):
-            return False
-        return s <= _HALF_ORDERS[self.key.curve.name]
+        """Whether this is its signature over ``data``, for Fabric: with a low S, where it is ECDSA."""
+        return keys.signed(self.certificate.key, self.digest, signature, data)
 
     def member(self) -> Member:
         """Whom contracts take this for. Raises `Malformed` for attributes that they cannot read."""
-        enrolment_id, roles = member_attributes(self.certificate)
+        names = [value for name, value in self.certificate.names if name == COMMON_NAME]
+        enrolment_id, roles = read_attributes(self.certificate.extensions.contents.get(ATTRIBUTES), names)
         return Member(self.msp_id, enrolment_id, roles)
-
-    def judge_spelling(self, identity: bytes) -> None:
-        """Raise `NotProven` unless ``identity`` is the one spelling that our contracts read."""
-        pem = self.certificate.public_bytes(serialization.Encoding.PEM)
-        if identity != serialise_identity(self.msp_id, pem):
-            raise NotProven("its signer's identity holds more than the certificate in its plain form")
-
-    def judge_window(self, at_ms: int) -> None:
-        """Raise `NotInForce` where the certificate was not valid at that time, ms since the epoch."""
-        with foreign("certificate"):
-            window = self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc
-        from_ms, until_ms = (int(moment.timestamp()) * 1000 for moment in window)
-        if at_ms < from_ms:
-            raise NotInForce("NOT_YET_VALID", "not yet valid at that time")
-        if at_ms > until_ms:
-            raise NotInForce("EXPIRED", "expired at that time")
 
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
     name: str
-    authority: bytes
+    certifiers: bytes
 
 
 class Organisation:
-    """One MSP as the channel's configuration has it."""
+    """One MSP as the channel's configuration has it.
 
-    def __init__(self, data: bytes) -> None:
-        """Of an MSPConfig. Raises `Malformed` for one that Fabric does not accept or that is no X.509 MSP."""
+    ``unfollowed`` says why this verifier cannot tell its members; empty where it can. They are nobody
+    then, so that what concerns one organisation does not stop the others.
+    """
+
+    def __init__(self, data: bytes, *, ed25519_counts: bool = False) -> None:
+        """Of an MSPConfig; ``ed25519_counts`` since V3_0. Raises `Malformed` for one that is no message."""
         outer = Message(data, "MSP")
-        if outer.int32(1) != 0:
-            raise Malformed("MSP: not of X.509 certificates")
         config = Message(outer.blob(2), "MSP")
         self.msp_id = config.text(1)
-        crypto = config.message(8)
-        if crypto.text(1) not in ("", "SHA2") or crypto.text(2) not in ("", "SHA256"):
-            raise Malformed(f"{self.msp_id}: another hash than SHA-256")
-        roots = [_certificate(pem) for pem in config.blobs(2)]
+        #: What two groups of the configuration have to agree on that name one organisation.
+        self.settings = outer.int32(1), outer.blob(2)
         #: SHA-256 of the root certificates, in hex.
-        self.roots = tuple(sorted(root.fingerprint(hashes.SHA256()).hex() for root in roots))
-        self._roots = {root.tbs_certificate_bytes for root in roots}
-        self._authorities = [*roots, *(_certificate(pem) for pem in config.blobs(3))]
-        if not roots or not all(_is_authority(authority) for authority in self._authorities):
+        self.roots: tuple[str, ...] = ()
+        self.unfollowed = ""
+        self._ed25519_counts = ed25519_counts
+        self._revoked: set[tuple[bytes, int]] = set()
+        try:
+            self._set_up(outer.int32(1), config)
+        except ProofError as error:
+            self.unfollowed = str(error)
+
+    def _set_up(self, kind: int, config: Message) -> None:
+        if kind != _X509:
+            raise Malformed("MSP: not of X.509 certificates")
+        crypto = config.message(8)
+        self._digest = _DIGESTS.get(crypto.text(1) or "SHA2")
+        self._chain_digest = _CHAIN_DIGESTS.get(crypto.text(2) or "SHA256", "")
+        if not self._chain_digest:
+            raise Malformed(f"{self.msp_id}: of an unknown hash")
+        roots, intermediates = ([_read(pem) for pem in config.blobs(at)] for at in (2, 3))
+        self.roots = tuple(sorted(hashlib.sha256(root.raw).hexdigest() for root in roots))
+        self._authorities = Authorities(roots, intermediates)
+        self._authorities = Authorities(map(self._sanitised, roots), map(self._sanitised, intermediates))
+        if not roots or not all(each.is_authority for each in self._authorities.all()):
             raise Malformed(f"{self.msp_id}: an authority that is none, or no root")
-        self._admins = {_certificate(pem).tbs_certificate_bytes for pem in config.blobs(4)}
-        with foreign(f"{self.msp_id}: revocation lists"):
-            crls = [x509.load_pem_x509_crl(pem) for pem in config.blobs(5)]
-            self._anonymous_list = any(_named_authority(crl) is None for crl in crls)
-            self._revoked = _revoked(crls, self._authorities)
-        self._units = [_unit(unit) for unit in config.messages(7)]
+        chains = [self._authorities.chain(each) for each in self._authorities.intermediates.values()]
+        self._inner = {above.raw for chain in chains for above in chain[1:]}
+        lists = [read_list(each) for each in config.blobs(5)]
+        self._anonymous_list = any(each.authority is None for each in lists)
+        for authority in self._authorities.all():
+            for each in lists:
+                if each.is_of(authority):
+                    self._revoked |= {(authority.raw, serial) for serial in each.serials}
+        self._units = {self._unit(unit) for unit in config.messages(7)}
         nodes = config.message(11)
-        named = {CLIENT: 2, PEER: 3, ADMIN: 4, ORDERER: 5}
-        self._nodes = {role: _unit(nodes.message(at)) for role, at in named.items() if nodes.has(at)}
+        self._nodes = {role: self._unit(nodes.message(at)) for role, at in _NODES.items() if nodes.has(at)}
         self._enforced = bool(nodes.number(1)) and bool(self._nodes)
+        self._admins = {self._sanitised(_read(pem)).raw for pem in config.blobs(4)}
 
     @property
     def revoked(self) -> tuple[str, ...]:
@@ -130,79 +134,97 @@ class Organisation:
         return tuple(sorted({f"{serial:x}" for _, serial in self._revoked}))
 
     def examine(self, pem: bytes) -> Identity:
-        """The identity of a certificate that claims to be of this MSP. Raises `Malformed` for no identity."""
-        with foreign("certificate"):
-            return self._examined(_certificate(pem))
+        """The identity of a certificate that claims to be of this MSP.
 
-    def _examined(self, certificate: x509.Certificate) -> Identity:
-        key = certificate.public_key()
-        if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in _HALF_ORDERS:
-            raise Malformed("certificate: its key is not of P-256 or P-384")
-        found = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
-        units = frozenset(str(unit.value) for unit in found)
-        signed = certificate.tbs_certificate_bytes
+        Raises `Malformed` or `NotProven` for what is no identity of anybody.
+        """
+        if self.unfollowed:
+            raise NotProven(f"identity: of {self.msp_id}, which is not followed here: {self.unfollowed}")
+        given = _read(pem)
+        certificate = self._sanitised(given)
+        try:
+            chain = self._members_chain(certificate)
+            certifiers = self._digest_of(chain[1:])
+            problem = self._problem(certificate, chain, certifiers)
+        except NotProven as error:
+            certifiers, problem = b"", str(error)
         return Identity(
             self.msp_id,
-            (self.msp_id, signed),
-            certificate,
-            key,
-            units,
-            signed in self._admins,
-            self._problem(certificate, units),
+            (self.msp_id, certificate.raw),
+            given,
+            self._digest,
+            certifiers,
+            certificate.raw in self._admins,
+            problem,
         )
 
     def has_role(self, identity: Identity, role: int) -> bool:
         """Whether an identity of this MSP has a role (msp/mspimpl.go, satisfiesPrincipalInternalV142)."""
         if role == ADMIN and identity.named_admin:
             return True
-        if identity.problem or (role == ADMIN and not self._enforced):
-            return False
-        return role == MEMBER or (role in self._nodes and self._nodes[role].name in identity.units)
+        if identity.problem or role == MEMBER:
+            return not identity.problem
+        return self._enforced and role in self._nodes and self._nodes[role].name in identity.units
 
     def has_unit(self, identity: Identity, name: str, certifiers: bytes) -> bool:
-        """Whether an identity of this MSP is in a unit, under the chain whose SHA-256 is ``certifiers``."""
-        digest, authority = sha256(), self._issuer(identity.certificate)
-        if identity.problem or name not in identity.units:
-            return False
-        while authority is not None:
-            above = self._issuer(authority)
-            digest.update(_low(authority, above or authority))
-            authority = None if authority.tbs_certificate_bytes in self._roots else above
-        return digest.digest() == certifiers
+        """Whether an identity of this MSP is in a unit, under the authorities that ``certifiers`` names."""
+        return not identity.problem and name in identity.units and identity.certifiers == certifiers
 
-    def _problem(self, certificate: x509.Certificate, units: frozenset[str]) -> str:
-        if _is_authority(certificate):
-            return "an authority's, not a member's"
-        if any(e.critical and not isinstance(e.value, _UNDERSTOOD) for e in certificate.extensions):
-            return "has a critical extension that is not understood"
-        issuer = self._issuer(certificate)
-        if issuer is None or not self._leads_to_root(issuer):
-            return f"not issued by an authority of {self.msp_id}"
-        authority = issuer.tbs_certificate_bytes
+    def _sanitised(self, certificate: Certificate) -> Certificate:
+        """The one form that Fabric makes of a certificate. Raises `NotProven` where nobody issued it."""
+        if not certificate.algorithm.is_ecdsa:
+            return certificate
+        if certificate.is_authority and certificate.issued_by(certificate):
+            own = certificate.with_low_s(certificate)
+            Authorities([own], self._authorities.intermediates.values()).chain(own)
+            return own
+        chain = self._authorities.chain(certificate)
+        if len(chain) == 1:
+            raise NotProven("certificate: of a root that did not sign itself")
+        return certificate.with_low_s(chain[1])
+
+    def _members_chain(self, certificate: Certificate) -> Chain:
+        key = certificate.key
+        if isinstance(key, rsa.RSAPublicKey):
+            raise NotProven("a key with which nobody signs")
+        if isinstance(key, ed25519.Ed25519PublicKey) and not self._ed25519_counts:
+            raise NotProven("a key of Ed25519, which does not count on this channel")
+        if certificate.is_authority:
+            raise NotProven("an authority's, not a member's")
+        chain = self._authorities.chain(certificate)
+        if len(chain) < 2 or chain[1].raw in self._inner:
+            raise NotProven("issued by an authority over another one")
+        return chain
+
+    def _problem(self, certificate: Certificate, chain: Chain, certifiers: bytes) -> str:
         if self._anonymous_list:
             return "of an organisation with a revocation list that names no authority"
-        if (authority, certificate.serial_number) in self._revoked:
+        if (chain[1].raw, certificate.serial) in self._revoked:
             return "revoked"
-        if self._units and not any(u.name in units and u.authority == authority for u in self._units):
+        if self._units and not any(_Unit(name, certifiers) in self._units for name in certificate.units):
             return "in none of the organisation's units"
         if not self._enforced:
             return ""
-        types = [node for node in self._nodes.values() if node.name in units]
-        if len(types) != 1 or types[0].authority not in (b"", authority):
+        types = {node.name: node for node in self._nodes.values()}
+        found = [types[name] for name in certificate.units if name in types]
+        if len(found) != 1 or found[0].certifiers not in (b"", certifiers):
             return "not of exactly one type of node"
         return ""
 
-    def _leads_to_root(self, authority: x509.Certificate | None) -> bool:
-        for _ in range(_CHAIN_LIMIT):
-            if authority is None:
-                return False
-            if authority.tbs_certificate_bytes in self._roots:
-                return True
-            authority = self._issuer(authority)
-        return False
+    def _unit(self, message: Message) -> _Unit:
+        pem = message.blob(1)
+        return _Unit(message.text(2), self._certifiers_of(pem) if pem else b"")
 
-    def _issuer(self, certificate: x509.Certificate) -> x509.Certificate | None:
-        return next((each for each in self._authorities if _issued(certificate, each)), None)
+    def _certifiers_of(self, pem: bytes) -> bytes:
+        certificate = self._sanitised(_read(pem))
+        if certificate.raw in self._authorities.roots:
+            return self._digest_of((certificate,))
+        if certificate.raw not in self._authorities.intermediates or certificate.raw in self._inner:
+            raise Malformed(f"{self.msp_id}: a unit of an authority that issues no members")
+        return self._digest_of(self._authorities.chain(certificate))
+
+    def _digest_of(self, chain: Chain) -> bytes:
+        return hashlib.new(self._chain_digest, b"".join(each.raw for each in chain)).digest()
 
 
 class Members:
@@ -212,9 +234,9 @@ class Members:
         """Raises `Malformed` for two organisations of one name."""
         self.organisations: dict[str, Organisation] = {}
         for organisation in organisations:
-            if organisation.msp_id in self.organisations:
+            known = self.organisations.setdefault(organisation.msp_id, organisation)
+            if known.settings != organisation.settings:
                 raise Malformed(f"{organisation.msp_id}: named twice")
-            self.organisations[organisation.msp_id] = organisation
         self.examine = lru_cache(maxsize=4096)(self._examine)
 
     def verified(self, identity: bytes, signature: bytes, data: bytes) -> Identity:
@@ -231,7 +253,7 @@ class Members:
         return identity.msp_id == msp_id and self.organisations[msp_id].has_role(identity, role)
 
     def has_unit(self, identity: Identity, msp_id: str, name: str, certifiers: bytes) -> bool:
-        """Whether the identity is in that organisation's unit, certified by that chain."""
+        """Whether the identity is in that organisation's unit, under those authorities."""
         found = self.organisations[identity.msp_id]
         return identity.msp_id == msp_id and found.has_unit(identity, name, certifiers)
 
@@ -243,75 +265,5 @@ class Members:
         return organisation.examine(message.blob(2))
 
 
-def _unit(message: Message) -> _Unit:
-    pem = message.blob(1)
-    return _Unit(message.text(2), _certificate(pem).tbs_certificate_bytes if pem else b"")
-
-
-def _certificate(pem: bytes) -> x509.Certificate:
-    with foreign("certificate"):
-        certificate = x509.load_der_x509_certificate(first_block(pem))
-        # The library reads these late; whatever is wrong with them is to come out here.
-        _ = certificate.extensions, certificate.subject, certificate.issuer, certificate.serial_number
-    return certificate
-
-
-def _revoked(
-    crls: list[x509.CertificateRevocationList], authorities: list[x509.Certificate]
-) -> set[tuple[bytes, int]]:
-    """Who is revoked: the issuing authority with the serial number."""
-    revoked = set()
-    for crl in crls:
-        for authority in authorities:
-            key = authority.public_key()
-            if _named_authority(crl) != _own_name(authority) or not isinstance(
-                key, ec.EllipticCurvePublicKey
-            ):
-                continue
-            if crl.is_signature_valid(key):
-                revoked |= {(authority.tbs_certificate_bytes, entry.serial_number) for entry in crl}
-    return revoked
-
-
-def _named_authority(crl: x509.CertificateRevocationList) -> bytes | None:
-    try:
-        return crl.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-    except x509.ExtensionNotFound:
-        return None
-
-
-def _own_name(authority: x509.Certificate) -> bytes | None:
-    try:
-        return authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-    except x509.ExtensionNotFound:
-        return None
-
-
-def _is_authority(certificate: x509.Certificate) -> bool:
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return False
-
-
-def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True
-
-
-def _low(certificate: x509.Certificate, authority: x509.Certificate) -> bytes:
-    """The certificate's DER as an MSP keeps it: with the low S of its signature (msp/cert.go)."""
-    encoded, key = certificate.public_bytes(serialization.Encoding.DER), authority.public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in _HALF_ORDERS:
-        return encoded
-    half = _HALF_ORDERS[key.curve.name]
-    r, s = decode_dss_signature(certificate.signature)
-    if s <= half:
-        return encoded
-    tail = _element(0x03, b"\x00" + certificate.signature)
-    start = encoded.index(certificate.tbs_certificate_bytes)
-    low = encode_dss_signature(r, 2 * half + 1 - s)
-    return _element(0x30, encoded[start : -len(tail)] + _element(0x03, b"\x00" + low))
+def _read(pem: bytes) -> Certificate:
+    return read_certificate(first_block(pem))

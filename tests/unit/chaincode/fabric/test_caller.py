@@ -5,28 +5,21 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from fabric_protos.msp import msp_config_pb2
 from support import certificates as certs
 from support.creators import MSP, READ, REFUSED, serialised
 
 from chaincode.errors import Refusal
 from chaincode.fabric.caller import certified
-from tallystick.proof.errors import NotProven, ProofError
-from tallystick.proof.fabric.identities import Members, Organisation
+from tallystick.proof.errors import ProofError
+from tallystick.proof.fabric.proposer import judge_proposer
 from tallystick.proof.membership import Member, Membership, Msp
 
 ROOT = certs.root()
 
 
 def judged(creator: bytes) -> Member:
-    """As the verifier of Fabric's blocks takes the creator of a transaction of ours."""
-    config = msp_config_pb2.FabricMSPConfig(name=MSP, root_certs=[ROOT]).SerializeToString()
-    data = msp_config_pb2.MSPConfig(config=config).SerializeToString()
-    found = Members([Organisation(data)]).examine(creator)
-    if found.problem:
-        raise NotProven(found.problem)
-    found.judge_spelling(creator)
-    return found.member()
+    """As the verifier of Fabric's blocks takes the signer for whom a transaction of ours was endorsed."""
+    return judge_proposer(creator, certs.DURING)
 
 
 def embedded(creator: bytes) -> Member:

@@ -67,16 +67,22 @@ def test_the_first_certificate_is_judged_whatever_it_is_called(members: Members,
     plain = members.examine(creators.serialised(creators.OWN))
     found = members.examine(creators.serialised(first + creators.INVENTED))
     assert (found.name, found.problem) == (plain.name, "")
-    assert members.examine(creators.serialised(creators.INVENTED + first)).problem
+    with pytest.raises(NotProven, match="not issued by"):
+        members.examine(creators.serialised(creators.INVENTED + first))
 
 
-@pytest.mark.parametrize("what", ["a name of X.400", "an unknown feature of TLS", "no certificate", "DER"])
+@pytest.mark.parametrize("what", ["no certificate", "DER", "nothing", "no message"])
 def test_an_endorsement_by_what_cannot_be_read_is_passed_over(members: Members, what: str) -> None:
     unread = policies.Signed(creators.REFUSED[what], b"data", b"signature")
     read = policies.Signed(creators.serialised(creators.OWN), b"data", b"signature")
     with patch.object(Identity, "signed", lambda *_: True):
         (found,) = policies.signers(members, [unread, read])
-    assert found.certificate.serial_number == 7
+    assert found.certificate.serial == 7
+
+
+@pytest.mark.parametrize("what", ["a name of X.400", "an unknown feature of TLS"])
+def test_an_extension_that_nobody_has_to_read_spoils_no_certificate(members: Members, what: str) -> None:
+    assert members.examine(creators.REFUSED[what]).problem == ""
 
 
 def respelt(data: bytes, outer: Any, inner: Any, *, endorsed: bool) -> bytes:
@@ -131,7 +137,7 @@ def judged(outer: Any, inner: Any, *, endorsed: bool) -> tuple[Found, Any]:
     network = stored("raft")
     channel = network.channel_before("batch")
     data = common_pb2.Block.FromString(network["batch"]).data.data[0]
-    found = _alone(respelt(data, outer, inner, endorsed=endorsed), channel.rules, channel._state)
+    found = _alone(respelt(data, outer, inner, endorsed=endorsed), channel.rules, channel._state, set())
     definition = definition_of("tallystick", channel._state)
     assert definition is not None
 

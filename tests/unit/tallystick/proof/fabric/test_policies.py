@@ -17,6 +17,7 @@ from fabric_protos.msp import identities_pb2, msp_config_pb2, msp_principal_pb2
 from tallystick.proof.errors import Malformed, NotProven
 from tallystick.proof.fabric import policies
 from tallystick.proof.fabric.identities import ADMIN, CLIENT, MEMBER, PEER, Identity, Members, Organisation
+from tallystick.proof.fabric.proposer import judge_proposer
 from tallystick.proof.membership import P256_ORDER, NotInForce
 from tallystick.proof.protobuf import bytes_field
 
@@ -349,11 +350,13 @@ def test_an_intermediate_authority_counts_where_the_organisation_names_it() -> N
     root = Authority("a")
     below = Authority("below", root)
     _, pem = below.issue("client", "client")
-    assert organisation(root).examine(pem).problem == "not issued by an authority of AMSP"
+    with pytest.raises(NotProven, match="not issued by an authority"):
+        organisation(root).examine(pem)
     named = organisation(root, nodes=False, intermediate_certs=[below.pem])
     assert named.examine(pem).problem == ""
     stranger = organisation(Authority("b"), nodes=False, intermediate_certs=[below.pem])
-    assert stranger.examine(pem).problem == "not issued by an authority of AMSP"
+    with pytest.raises(NotProven, match="is not followed here"):
+        stranger.examine(pem)
     # The node types' units are the root's own here, and this client's are not.
     typed = organisation(root, intermediate_certs=[below.pem])
     assert typed.examine(pem).problem == "not of exactly one type of node"
@@ -398,29 +401,32 @@ def test_an_authority_and_a_critical_extension_make_no_member() -> None:
     made = organisation(authority)
     assert made.examine(authority.pem).problem == "an authority's, not a member's"
     _, pem = authority.issue("who", "client", critical=True)
-    assert made.examine(pem).problem == "has a critical extension that is not understood"
+    with pytest.raises(NotProven, match="has a critical extension that is not understood"):
+        made.examine(pem)
 
 
 def test_a_certificate_counts_for_contracts_only_within_its_time() -> None:
     authority = Authority("a")
-    found = organisation(authority).examine(authority.issue("who", "client")[1])
+    proposer = identity(authority.issue("who", "client")[1])
     first = int(NOW.timestamp()) * 1000
     last = first + 30 * 86_400_000
     for time in (first, last):
-        found.judge_window(time)
+        assert judge_proposer(proposer, time).msp_id == "AMSP"
     for time, code in ((first - 1, "NOT_YET_VALID"), (last + 1, "EXPIRED")):
         with pytest.raises(NotInForce) as caught:
-            found.judge_window(time)
+            judge_proposer(proposer, time)
         assert caught.value.code == code
 
 
-def test_an_organisation_without_a_root_or_named_twice_is_refused() -> None:
+def test_an_organisation_without_a_root_has_no_members_and_none_is_named_twice() -> None:
     authority = Authority("a")
     _, pem = authority.issue("who", "client")
     no_root = msp_config_pb2.FabricMSPConfig(name="AMSP").SerializeToString()
     leaf = msp_config_pb2.FabricMSPConfig(name="AMSP", root_certs=[pem]).SerializeToString()
     for config in (no_root, leaf):
-        with pytest.raises(Malformed, match="no root"):
-            Organisation(msp_config_pb2.MSPConfig(config=config).SerializeToString())
+        made = Organisation(msp_config_pb2.MSPConfig(config=config).SerializeToString())
+        assert made.unfollowed
+        with pytest.raises(NotProven, match="AMSP, which is not followed here"):
+            made.examine(pem)
     with pytest.raises(Malformed, match="named twice"):
         Members([organisation(authority), organisation(Authority("b"))])
