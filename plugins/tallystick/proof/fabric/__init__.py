@@ -10,8 +10,10 @@ configuration    the channel's configuration; updates says whether one may follo
 signatures       the orderers' signatures of a block
 endorsements     a transaction: proposal, what came of it, who endorsed it
 rwset            what it read and wrote
+writes           what its writes come to, key by key
 state            what has been written: versions, definitions of chaincodes, transaction ids
 validity         the validation code of each transaction of a block, as a peer must find it
+proposer         whom a call of our contracts was endorsed for
 judged           what is known of a block in the end, in no format of Fabric's
 leaves           the leaves of the log over these blocks
 channel          all of it, block by block

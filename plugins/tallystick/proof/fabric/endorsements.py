@@ -6,7 +6,7 @@ core/committer/txvalidator/v20 of Fabric 3.1).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
@@ -18,6 +18,7 @@ from tallystick.proof.fabric.configuration import Configuration, policy_path
 from tallystick.proof.fabric.identities import MEMBER, Identity
 from tallystick.proof.fabric.rwset import NamespaceSet, parse_rwset
 from tallystick.proof.fabric.state import State
+from tallystick.proof.fabric.writes import Place, policy_places, private_space
 from tallystick.proof.protobuf import TEXT, Message, Shape, bytes_field, shaped
 
 LIFECYCLE: Final = "_lifecycle"
@@ -162,21 +163,47 @@ def parse_endorsed(payload: Payload, action: Action) -> Endorsed:
     )
 
 
-def judge_endorsements(endorsed: Endorsed, rules: Configuration, state: State) -> None:
+def judge_endorsements(endorsed: Endorsed, rules: Configuration, state: State, changed: set[Place]) -> None:
     """Whether each namespace that is written, and the chaincode called, has the endorsements it needs.
 
-    Raises `Invalid`, and `NotProven` for what this verifier does not follow.
+    ``changed`` are the keys whose own policy was written by a transaction before it in the block that was
+    endorsed enough; it adds its own. Raises `Invalid`, and `NotProven` for what is not followed here.
     """
     by = policies.signers(rules.members, endorsed.signatures)
     written = {each.namespace: each for each in endorsed.sets if each.changes}
+    failure, own = None, set[Place]()
     for namespace in dict.fromkeys([endorsed.chaincode, *written]):
-        definition = definition_of(namespace, state)
-        if namespace != LIFECYCLE and (definition is None or not definition.plugin or not definition.policy):
-            raise Invalid("INVALID_CHAINCODE")
-        if definition and definition.plugin != _PLUGIN:
-            raise NotProven(f"the chaincode {namespace} is judged by a plugin that is not Fabric's own")
-        if not _agreed(definition, written.get(namespace), rules, by):
-            raise Invalid("ENDORSEMENT_POLICY_FAILURE")
+        try:
+            _judge_namespace(namespace, written.get(namespace), rules, state, by, changed)
+        except Invalid as invalid:
+            failure = failure or invalid
+        else:
+            own.update(policy_places(written[namespace]) if namespace in written else ())
+    changed |= own
+    if failure:
+        raise failure
+
+
+def _judge_namespace(
+    namespace: str,
+    written: NamespaceSet | None,
+    rules: Configuration,
+    state: State,
+    by: list[Identity],
+    changed: set[Place],
+) -> None:
+    definition = definition_of(namespace, state)
+    if namespace != LIFECYCLE and (definition is None or not definition.plugin or not definition.policy):
+        raise Invalid("INVALID_CHAINCODE")
+    if definition and definition.plugin != _PLUGIN:
+        raise NotProven(f"the chaincode {namespace} is judged by a plugin that is not Fabric's own")
+    places = list(_places(written)) if written else []
+    if not changed.isdisjoint(place for _, place in places):
+        raise Invalid("ENDORSEMENT_POLICY_FAILURE")
+    if not _agreed(definition, places, rules, state, by):
+        raise Invalid("ENDORSEMENT_POLICY_FAILURE")
+    if written and any(each.changes and not each.name for each in written.collections):
+        raise NotProven("a collection without a name is written, which is not followed here")
 
 
 def definition_of(chaincode: str, state: State) -> Definition | None:
@@ -204,23 +231,51 @@ def definition_of(chaincode: str, state: State) -> Definition | None:
     )
 
 
+def _places(written: NamespaceSet) -> Iterator[tuple[str, Place]]:
+    """All keys that are written, each with its collection; that of a public key is empty."""
+    for key in (*(key for key, _ in written.writes), *(key for key, _ in written.policies)):
+        yield "", (written.namespace, key)
+    for each in written.collections:
+        space = private_space(written.namespace, each.name)
+        for hashed in (*(key for key, _ in each.writes), *(key for key, _ in each.policies)):
+            yield each.name, (space, hashed.hex())
+
+
 def _agreed(
-    definition: Definition | None, written: NamespaceSet | None, rules: Configuration, by: list[Identity]
+    definition: Definition | None,
+    places: Sequence[tuple[str, Place]],
+    rules: Configuration,
+    state: State,
+    by: list[Identity],
 ) -> bool:
-    """A write of private data is its collection's affair; every other, and none at all, the chaincode's."""
-    collections = [each for each in written.collections if each.changes] if written else []
-    if not all(_collection_agreed(each.name, definition, rules, by) for each in collections):
+    """A key's own policy decides on it, where it has one; else its collection's; else the chaincode's.
+
+    So does the chaincode's where nothing is written (core/common/validation/statebased).
+    """
+    by_collection = set() if places else {""}
+    for collection, place in places:
+        if policy := state.policy(*place):
+            if not _satisfied(policy, rules, by):
+                return False
+        else:
+            by_collection.add(collection)
+    return all(_collection_agreed(each, definition, rules, by) for each in by_collection)
+
+
+def _satisfied(policy: bytes, rules: Configuration, by: list[Identity]) -> bool:
+    try:
+        return policies.signature_satisfied(policy, rules.members, by)
+    except ProofError:
         return False
-    if collections and written and not written.changes_public:
-        return True
-    if definition:
-        return _application_satisfied(definition.policy, rules, by)
-    return rules.satisfied(("Application", "LifecycleEndorsement"), by)
 
 
 def _collection_agreed(
     name: str, definition: Definition | None, rules: Configuration, by: list[Identity]
 ) -> bool:
+    if not name:
+        if definition:
+            return _application_satisfied(definition.policy, rules, by)
+        return rules.satisfied(("Application", "LifecycleEndorsement"), by)
     if not name.startswith(_IMPLICIT_COLLECTION):
         if definition and definition.private:
             raise NotProven("a chaincode's collection of private data is written, which is not followed here")

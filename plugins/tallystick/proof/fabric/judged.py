@@ -183,7 +183,7 @@ def _arguments(endorsed: Endorsed) -> tuple[str, str, bytes]:
 def _outcome(endorsed: Endorsed, chaincode: str, ours: bool) -> Outcome:
     if not ours:
         return Outcome(endorsed.version, {}, (), {}, (), endorsed.response)
-    empty = NamespaceSet(chaincode, (), (), (), False, ())
+    empty = NamespaceSet(chaincode, (), (), (), (), ())
     own = next((each for each in endorsed.sets if each.namespace == chaincode), empty)
     reads, writes = dict(own.reads), dict(own.writes)
     if len(reads) != len(own.reads) or len(writes) != len(own.writes):
@@ -207,7 +207,7 @@ def _records(event: tuple[str, bytes] | None) -> tuple[bytes, ...]:
 
 def _judge(endorsed: Endorsed, chaincode: str, package: str, ours: bool) -> None:
     for each in endorsed.sets:
-        if each.sets_policies or any(inner.sets_policies for inner in each.collections):
+        if ours and each.policies:
             raise NotProven("sets a policy for a single key, which would override the contracts'")
         if (each.changes if ours else each.changes_public) and (each.namespace == chaincode) != ours:
             raise NotProven("writes another chaincode's state")

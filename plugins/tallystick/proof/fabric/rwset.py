@@ -51,32 +51,33 @@ class HashedCollection:
     name: str
     reads: tuple[tuple[bytes, Version | None], ...]
     writes: tuple[tuple[bytes, bool], ...]
-    sets_policies: bool
+    policies: tuple[tuple[bytes, bytes | None], ...]
 
     @property
     def changes(self) -> bool:
         """Whether anything of the collection is written."""
-        return bool(self.writes) or self.sets_policies
+        return bool(self.writes or self.policies)
 
 
 @dataclass(frozen=True, slots=True)
 class NamespaceSet:
     """Reads, ranges and writes (None deletes) of one namespace, in the order in which they stand there.
 
-    ``sets_policies`` says whether it writes metadata, which can hold a policy for a single key.
+    ``policies`` are its writes of metadata: who has to endorse a change of that key alone (empty: whoever
+    has to of the others), None where it has no metadata any more.
     """
 
     namespace: str
     reads: tuple[tuple[str, Version | None], ...]
     ranges: tuple[RangeRead, ...]
     writes: tuple[tuple[str, bytes | None], ...]
-    sets_policies: bool
+    policies: tuple[tuple[str, bytes | None], ...]
     collections: tuple[HashedCollection, ...]
 
     @property
     def changes_public(self) -> bool:
         """Whether anything but private data is written."""
-        return bool(self.writes) or self.sets_policies
+        return bool(self.writes or self.policies)
 
     @property
     def changes(self) -> bool:
@@ -96,7 +97,7 @@ def _namespace(message: Message) -> NamespaceSet:
         tuple(_read(each) for each in public.messages(1)),
         tuple(_range(shaped(each, "read-write set", _RANGE)) for each in public.blobs(2)),
         tuple((each.text(1), _written(each.number(2), each.blob(3))) for each in public.messages(3)),
-        public.has(4),
+        tuple((each.text(1), _policy(each)) for each in public.messages(4)),
         tuple(_collection(each) for each in message.messages(3)),
     )
 
@@ -107,12 +108,17 @@ def _collection(message: Message) -> HashedCollection:
         message.text(1),
         tuple((each.blob(1), _version(each, 2)) for each in hashed.messages(1)),
         tuple((each.blob(1), _deletes(each.number(2), each.blob(3))) for each in hashed.messages(2)),
-        hashed.has(3),
+        tuple((each.blob(1), _policy(each)) for each in hashed.messages(3)),
     )
 
 
 def _written(deletes: int, value: bytes) -> bytes | None:
     return value if value and not deletes else None
+
+
+def _policy(metadata: Message) -> bytes | None:
+    entries = {each.text(1): each.blob(2) for each in metadata.messages(2)}
+    return entries.get("VALIDATION_PARAMETER", b"") if entries else None
 
 
 def _deletes(flag: int, value_hash: bytes) -> bool:

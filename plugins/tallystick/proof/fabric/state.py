@@ -1,7 +1,7 @@
 """What a channel's blocks have written so far: as much as the judgement of the next block needs.
 
-Versions of all keys, values of lifecycle definitions, ids of transactions; kept in memory. A verifier of a
-ledger that does not fit there hands `channel.Channel` an object with the same methods.
+Versions of all keys, policies of single ones, values of lifecycle definitions, ids of transactions; kept in
+memory. A verifier of a ledger that does not fit there hands `channel.Channel` an object like it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from tallystick.proof.fabric.rwset import Version
+
+_POLICIES: Final = "\0policies of "
 
 
 @dataclass(slots=True)
@@ -69,6 +72,14 @@ class State:
     def value(self, space: str, key: str) -> bytes | None:
         """A value that was kept."""
         return self._values.get((space, key))
+
+    def policy(self, space: str, key: str) -> bytes:
+        """Who has to endorse a change of this key alone; empty where that is as of the others."""
+        return self.value(_POLICIES + space, key) or b""
+
+    def set_policy(self, space: str, key: str, policy: bytes | None) -> None:
+        """Note who has to endorse a change of this key alone; None or empty for those of all others."""
+        self.keep(_POLICIES + space, key, policy or None)
 
     def has_id(self, transaction_id: str) -> bool:
         """Whether a transaction of this id stands in a block, valid or not."""

@@ -35,6 +35,7 @@ from tallystick.proof.fabric.endorsements import (
 from tallystick.proof.fabric.identities import Identity
 from tallystick.proof.fabric.rwset import NamespaceSet, RangeRead, Summary, Version
 from tallystick.proof.fabric.state import State
+from tallystick.proof.fabric.writes import Place, apply, private_space
 from tallystick.proof.protobuf import Message, bytes_field, number_field
 
 #: The codes by their numbers in TRANSACTIONS_FILTER (fabric-protos peer/transaction.proto).
@@ -86,16 +87,18 @@ def judge_transactions(block: Block, rules: Configuration, state: State) -> list
 
     Raises `ProofError` for what this verifier does not follow.
     """
-    found = [_alone(envelope, rules, state) for envelope in block.envelopes]
+    changed: set[Place] = set()
+    found = [_alone(envelope, rules, state, changed) for envelope in block.envelopes]
     _mark_duplicates(found)
-    written: set[tuple[str, str]] = set()
+    written: set[Place] = set()
     for position, each in enumerate(found):
         if identifier := _identifier(each):
             state.add_id(identifier)
         if each.code == "VALID" and each.endorsed:
             code = _conflict(each.endorsed.sets, state, written)
             if code == "VALID":
-                _write(each.endorsed.sets, Version(block.header.number, position), state, written)
+                version = Version(block.header.number, position)
+                apply(each.endorsed.sets, version, state, written, LIFECYCLE)
             else:
                 found[position] = replace(each, code=code)
     return found
@@ -114,7 +117,7 @@ def judge_flags(found: Sequence[Found], flags: bytes) -> None:
             raise NotProven(f"transaction {position} is marked {claimed} and is {each.code}")
 
 
-def _alone(data: bytes, rules: Configuration, state: State) -> Found:
+def _alone(data: bytes, rules: Configuration, state: State, changed: set[Place]) -> Found:
     envelope = parse_envelope(data)
     try:
         payload = parse_payload(envelope.payload)
@@ -133,7 +136,7 @@ def _alone(data: bytes, rules: Configuration, state: State) -> Found:
         if state.has_id(payload.transaction_id):
             raise Invalid("DUPLICATE_TXID")
         endorsed = parse_endorsed(payload, action)
-        judge_endorsements(endorsed, rules, state)
+        judge_endorsements(endorsed, rules, state, changed)
     except Invalid as invalid:
         return Found(invalid.code, data, payload, creator, endorsed)
     except Malformed:
@@ -165,7 +168,7 @@ def _mark_duplicates(found: list[Found]) -> None:
         seen.add(each.payload.transaction_id)
 
 
-def _conflict(sets: Sequence[NamespaceSet], state: State, written: set[tuple[str, str]]) -> str:
+def _conflict(sets: Sequence[NamespaceSet], state: State, written: set[Place]) -> str:
     """Why what was read no longer holds, or VALID."""
     for each in sets:
         space = each.namespace
@@ -174,15 +177,13 @@ def _conflict(sets: Sequence[NamespaceSet], state: State, written: set[tuple[str
         if not all(_same_range(space, read, state) for read in each.ranges):
             return "PHANTOM_READ_CONFLICT"
         for collection in each.collections:
-            space = _private(each.namespace, collection.name)
+            space = private_space(each.namespace, collection.name)
             if not all(_stands(space, key.hex(), v, state, written) for key, v in collection.reads):
                 return "MVCC_READ_CONFLICT"
     return "VALID"
 
 
-def _stands(
-    space: str, key: str, version: Version | None, state: State, written: set[tuple[str, str]]
-) -> bool:
+def _stands(space: str, key: str, version: Version | None, state: State, written: set[Place]) -> bool:
     return (space, key) not in written and state.version(space, key) == version
 
 
@@ -236,23 +237,3 @@ def _encoded(key: str, version: Version) -> bytes:
     numbers = number_field(1, version.block) + number_field(2, version.position)
     text = key.encode()
     return bytes_field(1, (bytes_field(1, text) if text else b"") + bytes_field(2, numbers))
-
-
-def _write(
-    sets: Sequence[NamespaceSet], version: Version, state: State, written: set[tuple[str, str]]
-) -> None:
-    for each in sets:
-        for key, value in each.writes:
-            state.write(each.namespace, key, version if value is not None else None)
-            written.add((each.namespace, key))
-            if each.namespace == LIFECYCLE:
-                state.keep(each.namespace, key, value)
-        for collection in each.collections:
-            space = _private(each.namespace, collection.name)
-            for hashed, deleted in collection.writes:
-                state.write(space, hashed.hex(), None if deleted else version)
-                written.add((space, hashed.hex()))
-
-
-def _private(namespace: str, collection: str) -> str:
-    return f"{namespace}\0{collection}"
