@@ -160,11 +160,19 @@ def plain() -> Sent:
     return Sent(client, endorsers, (b"a:b", b"{}"), called, ran, payload.time // 1000)
 
 
+def channel() -> Channel:
+    """The channel before the block that `plain` is for."""
+    before = stored("raft").channel_before("batch")
+    return Channel.resume(LOG, CHAINCODE, _rekeyed(before.position), before._state)
+
+
 def judge(*blocks: Sequence[tuple[Sent, int]]) -> list[JudgedBlock]:
     """The judgement of blocks that hold these transactions, so marked, one after another."""
-    network = stored("raft")
-    before = network.channel_before("batch")
-    channel = Channel.resume(LOG, CHAINCODE, _rekeyed(before.position), before._state)
+    return follow(channel(), *blocks)
+
+
+def follow(channel: Channel, *blocks: Sequence[tuple[Sent, int]]) -> list[JudgedBlock]:
+    """`judge` on this channel."""
     made = []
     for sent in blocks:
         block = common_pb2.Block()

@@ -102,13 +102,14 @@ def _of_every_host(
     """A block in every host's terms; with the contracts' definitions before it and after it."""
     new = judged.configured
     configured = Configured(new.time, new.changed) if new else None
-    if before and after and after != before:
-        times = [each.call.claimed_time for each in judged.transactions if each.call]
+    call = judged.defined_by
+    if call and before and after and after != before:
         same = {
             "contracts": after.version == before.version,
             "contracts' policy": after.terms == before.terms,
         }
-        configured = Configured(max(times), tuple(what for what, is_same in same.items() if not is_same))
+        changed = tuple(what for what, is_same in same.items() if not is_same)
+        configured = Configured(call.claimed_time, changed)
     transactions = tuple(_transaction(each) for each in judged.transactions if each.verdict == "VALID")
     return JudgedBlock(
         judged.number,

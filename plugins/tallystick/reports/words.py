@@ -7,10 +7,11 @@ import re
 import shlex
 import shutil
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _COMMAND: Final = re.compile(r"(?<![\w./-])(?:tally|mlflow)(?= [a-z])")
 
 
@@ -42,9 +43,12 @@ def safe(text: str) -> str:
 
 
 def utc(time_ms: int) -> str:
-    """Milliseconds since the epoch as "2026-11-23 01:10:05 UTC"."""
-    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    """Milliseconds since the epoch as "2026-11-23 01:10:05 UTC"; as a number where no calendar has them."""
+    try:
+        moment = _EPOCH + timedelta(milliseconds=time_ms)
+    except OverflowError:  # whoever signs may claim any time
+        return f"{time_ms:,} ms after 1970-01-01 UTC"
+    return f"{moment.replace(tzinfo=None).isoformat(' ', 'seconds')} UTC"
 
 
 def not_verified(behind: int) -> str:

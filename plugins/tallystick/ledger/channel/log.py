@@ -33,7 +33,6 @@ from tallystick.proof.checkpoint import Checkpoint
 from tallystick.proof.errors import Malformed, ProofError
 from tallystick.proof.fabric.blocks import parse_block
 from tallystick.proof.fabric.channel import Channel, Position
-from tallystick.proof.fabric.endorsements import LIFECYCLE
 from tallystick.proof.fabric.judged import JudgedBlock
 from tallystick.proof.merkle import Frontier
 
@@ -243,10 +242,10 @@ def _configuration(channel: Channel, judged: JudgedBlock) -> Configuration:
     """What the block put in force: the channel's configuration, or the contracts by their definition."""
     if judged.configured:
         time_ms, by = judged.configured.time, judged.configured.by
+    elif call := judged.defined_by:
+        time_ms, by = call.claimed_time, call.caller
     else:
-        calls = [each.call for each in judged.transactions if each.verdict == "VALID" and each.call]
-        last = next((call for call in reversed(calls) if call.contract == LIFECYCLE), calls[-1])
-        time_ms, by = last.claimed_time, last.caller
+        raise Malformed("the contracts' definition changed, and nothing wrote it")
     return logged.configuration(channel.rules, judged.number, time_ms, by, channel.definition)
 
 

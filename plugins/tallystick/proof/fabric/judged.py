@@ -17,7 +17,7 @@ from typing import Final
 from tallystick.proof.block import canonical
 from tallystick.proof.errors import Malformed, NotProven
 from tallystick.proof.fabric.blocks import Payload, id_of
-from tallystick.proof.fabric.endorsements import Endorsed
+from tallystick.proof.fabric.endorsements import LIFECYCLE, Endorsed
 from tallystick.proof.fabric.identities import Identity
 from tallystick.proof.fabric.proposer import judge_proposer
 from tallystick.proof.fabric.rwset import NamespaceSet, RangeRead, Version
@@ -65,13 +65,14 @@ class JudgedTransaction:
     """A transaction by its place in its block. ``verdict`` is VALID or why it does not count.
 
     ``call`` and ``outcome`` are None where one that does not count cannot be read so far; ``ours`` says
-    whether it called our contracts. ``leaf`` is the index of its leaf (-1 where it has none), and its
-    records' leaves follow that one.
+    whether it called our contracts, ``defines`` whether it counts and wrote what they are. ``leaf`` is the
+    index of its leaf (-1 where it has none), and its records' leaves follow that one.
     """
 
     position: int
     verdict: str
     ours: bool
+    defines: bool
     call: Call | None
     outcome: Outcome | None
     leaf: int
@@ -110,6 +111,11 @@ class JudgedBlock:
     first_hash: int
     hashes: bytes
 
+    @property
+    def defined_by(self) -> Call | None:
+        """The call that wrote the definition of our contracts last; None where none of this block did."""
+        return next((each.call for each in reversed(self.transactions) if each.defines), None)
+
 
 def judge_content(found: Found, position: int, chaincode: str, package: str, leaf: int) -> JudgedTransaction:
     """What a transaction says to those who run ``chaincode``; ``leaf`` is its leaf's index if it counts.
@@ -128,7 +134,14 @@ def judge_content(found: Found, position: int, chaincode: str, package: str, lea
     except (Malformed, NotProven):
         if valid:
             raise
-    return JudgedTransaction(position, found.code, ours, call, outcome, leaf if valid else -1)
+    defines = valid and endorsed is not None and _defines(endorsed, chaincode)
+    return JudgedTransaction(position, found.code, ours, defines, call, outcome, leaf if valid else -1)
+
+
+def _defines(endorsed: Endorsed, chaincode: str) -> bool:
+    keys = (key for each in endorsed.sets if each.namespace == LIFECYCLE for key, _ in each.writes)
+    of = f"namespaces/metadata/{chaincode}", f"namespaces/fields/{chaincode}/"
+    return any(key == of[0] or key.startswith(of[1]) for key in keys)
 
 
 def _call(payload: Payload, creator: Identity, endorsed: Endorsed, ours: bool) -> Call:
