@@ -1,13 +1,14 @@
 """The extensions of a certificate as Go's crypto/x509 reads them: what is not right in one spoils it all.
 
 Source: processExtensions in crypto/x509/parser.go of Go 1.26. Not read as there: which URIs are none
-(subject alternative names), and what name constraints hold.
+(subject alternative names), and which mailboxes (name constraints).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any, Final
 
 from tallystick.proof.errors import Malformed
@@ -151,6 +152,36 @@ def _no_any_policy(der: Der, said: dict[str, Any], _: bool) -> None:
         raise Malformed("certificate: a policy constraint that is none")
 
 
+def _is_domain(content: bytes) -> bool:
+    labels = content.removeprefix(b".").split(b".")
+    return not content or (all(labels) and all(33 <= byte <= 126 for byte in content))
+
+
+def _is_mailbox(content: bytes) -> bool:
+    return (content.isascii() and b"@" in content) or _is_domain(content)
+
+
+def _is_host(content: bytes) -> bool:
+    return _is_domain(content) and not _is_address(content)
+
+
+def _is_address(content: bytes) -> bool:
+    try:
+        ip_address(content.decode("ascii"))
+    except ValueError:
+        return False
+    return b"%" not in content
+
+
+def _is_network(content: bytes) -> bool:
+    mask = int.from_bytes(content[len(content) // 2 :])
+    ones = f"{mask:0{len(content) * 4}b}".rstrip("0")
+    return len(content) in (8, 32) and "0" not in ones
+
+
+_CONSTRAINS: Final = {_EMAIL: _is_mailbox, _DNS: _is_domain, _URI: _is_host, _ADDRESS: _is_network}
+
+
 def _name_constraints(der: Der, said: dict[str, Any], _: bool) -> bool:
     inside = der.inside()
     trees = [inside.optional(0xA0) or b"", inside.optional(0xA1) or b""]
@@ -159,8 +190,11 @@ def _name_constraints(der: Der, said: dict[str, Any], _: bool) -> bool:
     kinds = set()
     for subtrees in map(Der, trees):
         while subtrees.rest:
-            kinds.add(subtrees.inside().any()[0])
-    return kinds <= {_EMAIL, _DNS, _URI, _ADDRESS}
+            tag, content, _whole = subtrees.inside().any()
+            kinds.add(tag)
+            if tag in _CONSTRAINS and not _CONSTRAINS[tag](content):
+                raise Malformed("certificate: a name constraint that is none")
+    return kinds <= set(_CONSTRAINS)
 
 
 def _authority_information(der: Der, said: dict[str, Any], critical: bool) -> None:
