@@ -161,10 +161,9 @@ class Connections:
         """What a stream brings, each with the peer's address, until nothing new came for ``seconds``.
 
         What is ``repeated`` when the stream is opened anew is not new. Time that the caller takes in between
-        does not count. ``start`` is called anew, for the next peer,
-        whenever the one that was asked goes away, and for any where its call's deadline ends before that of
-        the response: it asks for what has not been received yet. Raises ``kind`` where no peer can be
-        reached until the end.
+        does not count. ``start`` is called anew, for the next peer, whenever the one that was asked goes
+        away, and for any where its call's deadline ends before that of the response: it asks for what has
+        not been received yet. Raises ``kind`` where no peer can be reached until the end.
         """
         self._check_open(kind)
         ends = time.monotonic() + seconds

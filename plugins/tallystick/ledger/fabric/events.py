@@ -64,7 +64,9 @@ def follow(
         return peer.gateway.ChaincodeEvents(signed, timeout=left)
 
     def repeated(response: Any) -> bool:
-        return skipping and response.block_number == position.block
+        """Whether it is the position's block, asked for once more, with nothing behind the position."""
+        last = response.events[-1].tx_id if response.events else ""
+        return skipping and (response.block_number, last) == (position.block, position.transaction_id)
 
     stream = gateway.connections.stream(start, EventsError, seconds=seconds, repeated=repeated)
     for response, peer in stream:

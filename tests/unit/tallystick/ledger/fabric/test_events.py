@@ -100,6 +100,24 @@ def test_a_block_of_several_events_is_resumed_in_its_middle(
     assert ids(follow(gateway, CHAINCODE, Position(3, "x"), seconds=5), 3) == expected[5:]
 
 
+@pytest.mark.parametrize("after", [Position(2), Position(3, "x")])
+def test_the_time_that_a_caller_takes_does_not_count(
+    gateway: Gateway, written: list[str], channel: FakeChannel, after: Position
+) -> None:
+    """Not for the events behind a position in the middle of a block either."""
+    channel.events[3] += [
+        chaincode_event_pb2.ChaincodeEvent(chaincode_id=CHAINCODE, tx_id=name, event_name="done")
+        for name in ("x", "y")
+    ]
+    expected = [*written[2:4], "x", "y", *written[4:]][0 if after == Position(2) else 3 :]
+    got = []
+    for event in follow(gateway, CHAINCODE, after, seconds=FOLLOWED):
+        got.append(event.transaction_id)
+        if len(got) == 1:
+            time.sleep(2 * FOLLOWED)
+    assert got == expected
+
+
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_another_peer_goes_on_where_one_breaks(
     gateway: Gateway, written: list[str], peers: list[FakePeer], count: int
