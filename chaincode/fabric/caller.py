@@ -4,6 +4,9 @@ The peer has verified chain, revocation and signature. It does not look whether 
 yet, and knows nothing of roles: both are judged here, by the rules of the embedded host. It judges the
 first PEM block of an identity, whatever the block is called and whatever follows: only an identity that
 can be read in no other way is read here.
+
+Fabric counts keys and extensions that few others read. A call is endorsed for a certificate of the plain
+kind alone, of which whoever judges the block has to find what the peers did.
 """
 
 from __future__ import annotations
@@ -16,8 +19,9 @@ from functools import lru_cache
 from typing import Any, Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID, ObjectIdentifier
+from cryptography.x509.oid import NameOID, ObjectIdentifier, SignatureAlgorithmOID
 from fabric_protos.msp import identities_pb2
 
 from chaincode.context import Caller
@@ -25,6 +29,8 @@ from chaincode.errors import Refusal
 
 #: Fabric CA's extension: JSON ``{"attrs": {name: text}}``.
 _ATTRIBUTES: Final = ObjectIdentifier("1.2.3.4.5.6.7.8.1")
+#: What may be critical.
+_UNDERSTOOD: Final = (x509.BasicConstraints, x509.KeyUsage)
 _MAX_IDENTITY: Final = 64 * 1024
 _ENROLMENT_ID: Final = re.compile(r"[!-~]{1,128}")
 _ROLE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -52,6 +58,7 @@ def certified(creator: bytes) -> Certified:
     """Whom ``creator``, a serialised identity in its one spelling, is. Raises `Refusal` NOT_A_MEMBER."""
     try:
         msp_id, certificate = _read(creator)
+        _check_plain(certificate)
         enrolment_id, roles = _attributes(certificate)
         window = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     except (Refusal, MemoryError):
@@ -73,6 +80,26 @@ def _read(creator: bytes) -> tuple[str, x509.Certificate]:
     if not identity.mspid or plain.SerializeToString() != creator or len(creator) > _MAX_IDENTITY:
         raise Refusal("NOT_A_MEMBER", reason="identity: with more than the certificate in its plain form")
     return identity.mspid, certificate
+
+
+def _check_plain(certificate: x509.Certificate) -> None:
+    """Refuse what breaks a rule of docs/formats/identity.md for a signer's certificate."""
+    key = certificate.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise Refusal("NOT_A_MEMBER", reason="certificate: not of a P-256 key")
+    if certificate.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA256:
+        raise Refusal("NOT_A_MEMBER", reason="certificate: not signed with ECDSA and SHA-256")
+    whole = certificate.public_bytes(Encoding.DER).endswith(b"\x00" + certificate.signature)
+    if not whole or certificate.serial_number <= 0:
+        raise Refusal("NOT_A_MEMBER", reason="certificate: its signature or serial number is no plain one")
+    for extension in certificate.extensions:
+        value = extension.value
+        if extension.critical and not isinstance(value, _UNDERSTOOD):
+            raise Refusal("NOT_A_MEMBER", reason="certificate: a critical extension that is not understood")
+        if isinstance(value, x509.BasicConstraints) and value.ca:
+            raise Refusal("NOT_A_MEMBER", reason="certificate: an authority's, not a signer's")
+        if isinstance(value, x509.KeyUsage) and (value.key_cert_sign or not value.digital_signature):
+            raise Refusal("NOT_A_MEMBER", reason="certificate: its key usage is not that of a signer")
 
 
 def _attributes(certificate: x509.Certificate) -> tuple[str, frozenset[str]]:

@@ -1,4 +1,4 @@
-"""MSPs, certificates, lists and signatures, right and odd, made by their elements: for fabric_msp_cases.py."""
+"""MSPs, certificates, lists and signatures, right and odd, made by their elements for fabric_msp_cases.py."""
 
 from __future__ import annotations
 

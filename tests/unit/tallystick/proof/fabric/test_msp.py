@@ -1,4 +1,4 @@
-"""Whom an MSP certifies and whose signatures count, as Fabric's own code says in tests/vectors/fabric/msp.zip."""
+"""Whom an MSP certifies and whose signatures count: as Fabric's own code says in tests/vectors/fabric."""
 
 from __future__ import annotations
 
