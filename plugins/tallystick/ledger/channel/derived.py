@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -39,8 +40,9 @@ CREATE TABLE position (
 );
 """
 #: Of the tables and what is in them. A file of an earlier one is emptied, and follows from block 0 again.
-_VERSION: Final = 2
+_VERSION: Final = 3
 _BUSY_SECONDS: Final = 60.0
+_PAUSE: Final = 0.01
 
 
 class StoredState(State):
@@ -123,7 +125,7 @@ class Derived:
         with self._translated():
             connection = sqlite3.connect(self.path, isolation_level=None, timeout=_BUSY_SECONDS)
             with contextlib.closing(connection):
-                connection.execute("PRAGMA journal_mode = WAL")
+                _write_ahead(connection)
                 # After a power cut the last blocks may be missing here: they are followed again.
                 connection.execute("PRAGMA synchronous = NORMAL")
                 _prepare(connection)
@@ -145,22 +147,39 @@ class Derived:
             ) from error
 
 
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch a new file over; where two do so at once, SQLite refuses one of them without waiting."""
+    ends = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
+                raise
+            time.sleep(_PAUSE)
+
+
 def _prepare(connection: sqlite3.Connection) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version == _VERSION:
+    if _version(connection) == _VERSION:
         return
+    # Behind the lock: another process may be making the file just now.
+    connection.execute("BEGIN IMMEDIATE")
+    version = _version(connection)
     filled = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if version > _VERSION or (filled and not version):
         raise sqlite3.DatabaseError("it is of a later version, or something else")
-    connection.execute("BEGIN IMMEDIATE")
-    # Another process may have been here between the question and the lock.
-    if connection.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+    if version != _VERSION:
         for table in TABLES:
             connection.execute(f"DROP TABLE IF EXISTS {table}")
         for statement in _SCHEMA.split(";\n"):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {_VERSION}")
     connection.execute("COMMIT")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def load_position(connection: sqlite3.Connection) -> tuple[str, Position] | None:
