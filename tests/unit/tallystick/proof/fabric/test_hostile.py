@@ -12,16 +12,19 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import utils
 from fabric_protos.common import common_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.fabric_blocks import altered, stored
-from support.fabric_signed import Sent, call, judge, member, plain
+from support.fabric_signed import MSPS, Sent, Signer, call, judge, member, plain
 
 from tallystick.proof.errors import NotProven, ProofError
 from tallystick.proof.fabric.identities import Identity
 from tallystick.proof.fabric.judged import JudgedTransaction
 from tallystick.proof.fabric.validity import CODES
+from tallystick.proof.membership import P256_ORDER
 from tallystick.proof.protobuf import bytes_field, encode_varint, number_field
 
 EDITS = st.lists(
@@ -94,6 +97,15 @@ GROUP, END = b"\x7b", b"\x7c"
 NO_MESSAGE, NO_TEXT = b"\xff", b"\xff"
 RAW_READS, TREE = bytes_field(4, b""), bytes_field(5, number_field(1, 2) + number_field(2, 1))
 
+
+class HighSigner(Signer):
+    """Whose signatures have the S that Fabric does not take."""
+
+    def sign(self, data: bytes) -> bytes:
+        r, s = utils.decode_dss_signature(super().sign(data))
+        return utils.encode_dss_signature(r, P256_ORDER - s)
+
+
 CLIENT, STRANGER = plain().creator, member("OperatorMSP", "client")
 
 DEAD: dict[str, tuple[int, dict[str, Any]]] = {
@@ -103,6 +115,7 @@ DEAD: dict[str, tuple[int, dict[str, Any]]] = {
     "channel's name": (3, {"more_of_channel_header": bytes_field(4, NO_TEXT) + bytes_field(4, b"audit")}),
     "signature header": (3, {"more_of_signature_header": NO_MESSAGE}),
     "signature": (4, {"creator": replace(CLIENT, key=STRANGER.key)}),
+    "high S": (4, {"creator": HighSigner(CLIENT.identity, CLIENT.key)}),
     "creator": (4, {"creator": replace(CLIENT, identity=CLIENT.identity.replace(b"-----BEGIN", b""))}),
     "transaction": (5, {"more_of_transaction": NO_MESSAGE}),
     "groups deeper than Go reads": (5, {"more_of_transaction": GROUP * 10_002 + END * 10_002}),
@@ -138,8 +151,18 @@ DEAD: dict[str, tuple[int, dict[str, Any]]] = {
         {"endorsers": tuple(replace(e, key=STRANGER.key) for e in plain().endorsers)},
     ),
 }
+X400 = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), bytes.fromhex("3004a3023000"))
+
 ALIVE: dict[str, dict[str, Any]] = {
     "as it is": {},
+    "a byte behind the signature": {"more_of_signature": b"\0"},
+    "a byte behind the endorsers' signatures": {"more_of_endorsers_signature": b"\0"},
+    "endorsers with a name of X.400": {"endorsers": tuple(member(each, "peer", X400) for each in MSPS)},
+    "another chaincode's, by a sender with a name of X.400": {
+        "creator": member("OperatorMSP", "client", X400),
+        "extension": bytes_field(2, call(b"_lifecycle")),
+        "chaincode": call(b"_lifecycle", b"syscc"),
+    },
     "groups past a hundred": {"more_of_transaction": GROUP * 101 + END * 101},
     "groups as deep as Go reads": {"more_of_transaction": GROUP * 10_001 + END * 10_001},
     "a large number in a group": {"more_of_transaction": GROUP + b"\xf8\xff\xff\xff\x3f\x00" + END},
