@@ -5,6 +5,8 @@ each transaction's validity, nothing is believed: they are computed again, and a
 
 blocks           a block and its envelopes, strictly; header hash and data hash
 identities       an organisation's members: chain, revocation, node types, signatures
+certificates     with extensions, keys, chains and revocation: each as Go's crypto/x509 and Fabric's MSP take
+                 it; pem and der read what they are in
 policies         who must have signed: signature and implicit meta policies
 configuration    the channel's configuration; updates says whether one may follow another
 signatures       the orderers' signatures of a block

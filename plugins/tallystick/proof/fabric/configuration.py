@@ -79,11 +79,14 @@ class Configuration:
 
     def organisation_of(self, msp_id: str) -> str | None:
         """The name of the application's group whose MSP has this id."""
-        for name, group in self.application.groups.items():
-            value = group.values.get("MSP")
-            if value and self._organisation(_content(value)).msp_id == msp_id:
-                return name
-        return None
+        return self._groups_by_msp.get(msp_id)
+
+    @cached_property
+    def _groups_by_msp(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name, msp in zip(self.application.groups, self._msps(self.application), strict=True):
+            found.setdefault(self._organisation(msp).msp_id, name)
+        return found
 
     def organisations(self) -> list[Organisation]:
         """The application's member organisations, by their MSPs' ids."""

@@ -79,8 +79,9 @@ def read_key(algorithm: Algorithm, data: bytes) -> PublicKey:
             return ed25519.Ed25519PublicKey.from_public_bytes(data)
         if algorithm.identifier == _RSA and algorithm.parameters == _NULL:
             numbers = Der(data).inside()
-            modulus = numbers.integer()
-            return rsa.RSAPublicNumbers(numbers.integer(), modulus).public_key()
+            modulus, exponent = numbers.integer(), numbers.integer()
+            if modulus > 0 and exponent > 0:
+                return rsa.RSAPublicNumbers(exponent, modulus).public_key()
     except (KeyError, ValueError, UnsupportedAlgorithm):
         raise Malformed("certificate: a key that cannot be read") from None
     raise Malformed("certificate: a key of a kind that Fabric does not take")

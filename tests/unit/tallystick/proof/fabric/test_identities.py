@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from fabric_protos.common import common_pb2
 from fabric_protos.msp import identities_pb2, msp_config_pb2
 from fabric_protos.peer import proposal_response_pb2, transaction_pb2
 from support import certificates as certs
-from support import creators
+from support import creators, fabric_signed
 from support.fabric_blocks import stored
+from support.fabric_signed import judge, plain
 
 from tallystick.proof.errors import Malformed, NotProven
 from tallystick.proof.fabric import policies
@@ -54,11 +57,13 @@ def test_the_first_block_is_the_one_that_a_peer_finds(data: bytes, content: byte
         assert first_block(data) == content
 
 
+_CONFIG = msp_config_pb2.FabricMSPConfig(name=creators.MSP, root_certs=[certs.root()])
+MSP = msp_config_pb2.MSPConfig(config=_CONFIG.SerializeToString()).SerializeToString()
+
+
 @pytest.fixture
 def members() -> Members:
-    config = msp_config_pb2.FabricMSPConfig(name=creators.MSP, root_certs=[certs.root()])
-    data = msp_config_pb2.MSPConfig(config=config.SerializeToString()).SerializeToString()
-    return Members([Organisation(data)])
+    return Members([Organisation(MSP)])
 
 
 @pytest.mark.parametrize("name", [b"WHATEVER", b"CERTIFICATE"])
@@ -178,3 +183,44 @@ class TestOurs:
         found, content = judged(with_another_behind, inner, endorsed=False)
         assert found.code == "ENDORSEMENT_POLICY_FAILURE"
         assert (content().verdict, content().call) == (found.code, None)
+
+
+UNFOLLOWED = {
+    "of no root": b"",
+    "of an unknown hash": bytes_field(8, bytes_field(2, b"MD5")),
+    "of a list that is none": bytes_field(5, b"\xff"),
+    "of an authority that is none": bytes_field(2, creators.OWN),
+}
+
+
+@pytest.mark.parametrize("what", UNFOLLOWED)
+def test_an_organisation_that_cannot_be_followed_stops_no_other(what: str) -> None:
+    made = fabric_signed._msp
+
+    def odd(name: str) -> bytes:
+        return made(name) if name != "AuditorMSP" else bytes_field(1, name.encode()) + UNFOLLOWED[what]
+
+    auditor, operator, regulator = plain().endorsers
+    cases = [((regulator, operator), b"1", 0), ((regulator, auditor), b"2", 10)]
+    sent = [(replace(plain(), endorsers=by, nonce=nonce), flag) for by, nonce, flag in cases]
+    with patch.object(fabric_signed, "_msp", odd):
+        (block,) = judge(sent)
+    assert [each.verdict for each in block.transactions] == ["VALID", "ENDORSEMENT_POLICY_FAILURE"]
+
+
+def test_an_msp_of_another_kind_has_no_members() -> None:
+    config = msp_config_pb2.IdemixMSPConfig(name="IdemixMSP", ipk=b"key").SerializeToString()
+    made = Organisation(msp_config_pb2.MSPConfig(type=1, config=config).SerializeToString())
+    assert (made.msp_id, made.roots, made.revoked) == ("IdemixMSP", (), ())
+    with pytest.raises(NotProven, match=r"IdemixMSP, which is not followed here: MSP: not of X\.509"):
+        made.examine(creators.OWN)
+
+
+@pytest.mark.parametrize(
+    ("network", "block", "counts"), [("bft", "revocation", True), ("raft", "batch", False)]
+)
+def test_ed25519_counts_since_fabrics_third(network: str, block: str, counts: bool) -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    client = creators.serialised(certs.member(creators.EXTENSIONS, key=key))
+    made = stored(network).channel_before(block).rules._organisation(MSP)
+    assert (not Members([made]).examine(client).problem) is counts

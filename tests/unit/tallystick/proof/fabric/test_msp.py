@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.fabric_msp import integer, seq
 
-from tallystick.proof.errors import ProofError
+from tallystick.proof.errors import Malformed, ProofError
+from tallystick.proof.fabric import keys
 from tallystick.proof.fabric.identities import Members, Organisation
 
 VECTORS = Path(__file__).resolve().parents[4] / "vectors" / "fabric" / "msp.zip"
@@ -39,11 +43,14 @@ def judged(case: list[Any]) -> dict[str, Any]:
         "Identity": True,
         "Valid": not found.problem,
         "Signed": found.signed(signature, vectors()[0]),
-        "Roles": [role for role in range(5) if members.has_role(found, "Org", role)] or None,
+        "Roles": [role for role in range(5) if members.has_role(found, found.msp_id, role)] or None,
         "Units": [f"{unit} {found.certifiers.hex()}" for unit in found.units if not found.problem] or None,
     }
 
 
+EDITS = st.lists(
+    st.tuples(st.integers(0, 2), st.integers(0, 2**12), st.binary(min_size=1, max_size=3)), max_size=3
+)
 CASES = [name for name in vectors()[1] if not name.startswith("mutant")]
 
 
@@ -65,3 +72,24 @@ def test_the_cases_are_of_both_kinds() -> None:
     said = [each["fabric"] for each in vectors()[1].values()]
     assert sum(each["Signed"] and each["Valid"] for each in said) > 200
     assert sum(not each["Valid"] for each in said) > 200
+
+
+@pytest.mark.parametrize(("modulus", "exponent"), [(-5, 3), (0, 3), (15, -3), (15, 0), (15, 2), (1, 1)])
+def test_a_key_of_rsa_that_is_none_is_refused(modulus: int, exponent: int) -> None:
+    algorithm = keys.Algorithm(bytes.fromhex("2a864886f70d010101"), b"\x05\x00")
+    with pytest.raises(Malformed):
+        keys.read_key(algorithm, seq(integer(modulus), integer(exponent)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(name=st.sampled_from(CASES), edits=EDITS)
+def test_whatever_the_bytes_somebody_or_nobody_is_found(name: str, edits: Any) -> None:
+    parts = [base64.b64decode(each) for each in vectors()[1][name]["case"][:3]]
+    for part, where, put in edits:
+        at = where % (len(parts[part]) + 1)
+        parts[part] = parts[part][:at] + put + parts[part][at + len(put) :]
+    try:
+        found = judged([*(base64.b64encode(each) for each in parts), False])
+    except ProofError:
+        return
+    assert found["Setup"]

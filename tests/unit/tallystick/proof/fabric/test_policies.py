@@ -418,6 +418,14 @@ def test_a_certificate_counts_for_contracts_only_within_its_time() -> None:
         assert caught.value.code == code
 
 
+def test_an_organisation_is_one_however_two_groups_spell_it() -> None:
+    authority = Authority("a")
+    config = msp_config_pb2.FabricMSPConfig(name="AMSP", root_certs=[authority.pem])
+    data = msp_config_pb2.MSPConfig(config=config.SerializeToString()).SerializeToString()
+    members = Members([Organisation(data), Organisation(b"\x08\x00" + data)])
+    assert members.examine(identity(authority.issue("who", "client")[1])).problem == ""
+
+
 def test_an_organisation_without_a_root_has_no_members_and_none_is_named_twice() -> None:
     authority = Authority("a")
     _, pem = authority.issue("who", "client")
