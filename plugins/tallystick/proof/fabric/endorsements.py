@@ -52,7 +52,7 @@ class Definition:
     version: str
     plugin: str
     policy: bytes
-    private: bool
+    collections: bytes
     terms: str
 
 
@@ -226,7 +226,7 @@ def definition_of(chaincode: str, state: State) -> Definition | None:
         endorsement.text(1),
         validation.text(1),
         validation.blob(2),
-        bool(collections),
+        collections,
         sha256(b"".join(bytes_field(number, each) for number, each in enumerate(terms, 1))).hexdigest(),
     )
 
@@ -277,9 +277,7 @@ def _collection_agreed(
             return _application_satisfied(definition.policy, rules, by)
         return rules.satisfied(("Application", "LifecycleEndorsement"), by)
     if not name.startswith(_IMPLICIT_COLLECTION):
-        if definition and definition.private:
-            raise NotProven("a chaincode's collection of private data is written, which is not followed here")
-        return False
+        return definition is not None and _own_collection_agreed(name, definition, rules, by)
     msp_id = name.removeprefix(_IMPLICIT_COLLECTION)
     group = rules.organisation_of(msp_id)
     path = ("Application", group or "", "Endorsement")
@@ -287,6 +285,21 @@ def _collection_agreed(
         # Fabric's default (lifecycle.ImplicitCollectionEndorsementPolicyAsBytes): any member will do.
         return any(rules.members.has_role(each, msp_id, MEMBER) for each in by)
     return rules.satisfied(path, by)
+
+
+def _own_collection_agreed(
+    name: str, definition: Definition, rules: Configuration, by: list[Identity]
+) -> bool:
+    """Of a collection that the chaincode's definition names; it may say nothing of who has to endorse."""
+    package = Message(definition.collections, "collections")
+    configured = [each.message(1) for each in package.messages(1)]
+    found = next((each for each in configured if each.text(1) == name), None)
+    policy = b"".join(found.blobs(8)) if found else b""
+    if found is None or not _application_satisfied(policy or definition.policy, rules, by):
+        return False
+    if found.number(5):
+        raise NotProven("private data that expires is written, which is not followed here")
+    return True
 
 
 def _application_satisfied(policy: bytes, rules: Configuration, by: list[Identity]) -> bool:

@@ -9,9 +9,11 @@ from functools import cache
 import pytest
 from fabric_protos.common import policies_pb2
 from fabric_protos.msp import msp_principal_pb2
-from support.fabric_signed import MSPS, Sent, Signer, call, judge, member, plain
+from fabric_protos.peer import collection_pb2
+from support.fabric_signed import MSPS, Sent, Signer, call, channel, follow, judge, member, plain
 
 from tallystick.proof.errors import NotProven
+from tallystick.proof.fabric.channel import Channel
 from tallystick.proof.fabric.rwset import HashedCollection, NamespaceSet, Version
 from tallystick.proof.fabric.state import State
 from tallystick.proof.fabric.writes import apply
@@ -169,6 +171,51 @@ def test_a_collection_without_a_name_is_not_followed_where_it_counts() -> None:
     assert verdicts([(nameless, "O", 10)]) == [["ENDORSEMENT_POLICY_FAILURE"]]
     with pytest.raises(NotProven, match="without a name"):
         verdicts([(nameless, "AOR", 0)])
+
+
+def with_collections(expires: int = 0) -> Channel:
+    """The channel where the contracts have a collection called own, and one that the auditor endorses."""
+    config = collection_pb2.CollectionConfigPackage()
+    config.config.add().static_collection_config.name = "own"
+    other = config.config.add().static_collection_config
+    other.name = "auditor's"
+    other.endorsement_policy.signature_policy.MergeFromString(policy("AuditorMSP"))
+    other.block_to_live = expires
+    made = channel()
+    value = bytes_field(2, config.SerializeToString())
+    made._state.keep("_lifecycle", "namespaces/fields/tallystick/Collections", value)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("collection", "by", "counts"),
+    [("own", "AOR", True), ("own", "O", False), ("auditor's", "A", True), ("auditor's", "O", False),
+     ("none", "AOR", False)],
+)  # fmt: skip
+def test_a_chaincodes_own_collection_has_its_policy_or_the_chaincodes(
+    collection: str, by: str, counts: bool
+) -> None:
+    written = sent(1, hashed(WRITE, collection=collection.encode(), namespace=b"tallystick"), by)
+    called = replace(
+        written, extension=plain().extension, chaincode=plain().chaincode, arguments=plain().arguments
+    )
+    (judged,) = follow(with_collections(), [(called, 0 if counts else 10)])
+    assert (judged.transactions[0].verdict == "VALID") is counts
+
+
+def test_private_data_that_expires_is_refused_where_it_counts_and_nowhere_else() -> None:
+    written = {
+        by: replace(
+            sent(1, hashed(WRITE, collection=b"auditor's", namespace=b"tallystick"), by),
+            extension=plain().extension,
+            chaincode=plain().chaincode,
+        )
+        for by in "AO"
+    }
+    (judged,) = follow(with_collections(expires=3), [(written["O"], 10)])
+    assert judged.transactions[0].verdict == "ENDORSEMENT_POLICY_FAILURE"
+    with pytest.raises(NotProven, match="that expires"):
+        follow(with_collections(expires=3), [(written["A"], 0)])
 
 
 PUT, GONE, SET, UNSET = "put", "gone", "set", "unset"
