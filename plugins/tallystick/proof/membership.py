@@ -26,8 +26,6 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier, SignatureAlgorithmO
 from tallystick.proof.errors import Malformed, NotProven, ProofError
 
 ATTRIBUTES_OID: Final = ObjectIdentifier("1.2.3.4.5.6.7.8.1")
-#: The same in DER.
-ATTRIBUTES: Final = bytes.fromhex("2a03040506070801")
 P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 MAX_IDENTITY: Final = 64 * 1024
 
@@ -216,7 +214,7 @@ def _examined(msp_id: str, pem: bytes, roots: Iterable[_Root]) -> _Signer:
     root = next((root for root in roots if _issued_by(certificate, root.certificate)), None)
     if root is None:
         raise NotProven(f"certificate: not issued by a root of {msp_id}")
-    enrolment_id, roles = _attributes(certificate)
+    enrolment_id, roles = member_attributes(certificate)
     windows = (certificate, root.certificate)
     return _Signer(
         Member(msp_id, enrolment_id, roles),
@@ -279,23 +277,16 @@ def member_attributes(certificate: x509.Certificate) -> tuple[str, frozenset[str
     Raises `Malformed`.
     """
     with foreign("certificate"):
-        return _attributes(certificate)
-
-
-def _attributes(certificate: x509.Certificate) -> tuple[str, frozenset[str]]:
-    names = [str(each.value) for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    try:
-        value = certificate.extensions.get_extension_for_oid(ATTRIBUTES_OID).value
-    except x509.ExtensionNotFound:
-        return read_attributes(None, names)
-    return read_attributes(value.value if isinstance(value, x509.UnrecognizedExtension) else b"", names)
+        names = [str(each.value) for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        try:
+            value = certificate.extensions.get_extension_for_oid(ATTRIBUTES_OID).value
+        except x509.ExtensionNotFound:
+            return read_attributes(None, names)
+        return read_attributes(value.value if isinstance(value, x509.UnrecognizedExtension) else b"", names)
 
 
 def read_attributes(extension: bytes | None, names: Sequence[str]) -> tuple[str, frozenset[str]]:
-    """Enrolment id and roles, from Fabric CA's attribute extension or, without it, the one common name.
-
-    Raises `Malformed`.
-    """
+    """The same, from what the extension holds or, without it, from the common names."""
     if extension is None:
         return _enrolment_id(names[0] if len(names) == 1 else None), frozenset()
     try:

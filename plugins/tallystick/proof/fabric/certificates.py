@@ -15,6 +15,8 @@ from tallystick.proof.fabric import keys
 from tallystick.proof.fabric.der import BIT_STRING, BOOLEAN, OCTET_STRING, SEQUENCE, SET, Der, encode
 from tallystick.proof.fabric.extensions import Extensions
 
+#: Fabric CA's extension, as `membership.ATTRIBUTES_OID`.
+ATTRIBUTES: Final = bytes.fromhex("2a03040506070801")
 COMMON_NAME, UNIT = b"\x55\x04\x03", b"\x55\x04\x0b"
 
 _UTF8, _NUMERIC, _PRINTABLE, _T61, _IA5, _BMP = 0x0C, 0x12, 0x13, 0x14, 0x16, 0x1E

@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from tallystick.proof.errors import Malformed, NotProven, ProofError
 from tallystick.proof.fabric import keys
-from tallystick.proof.fabric.certificates import COMMON_NAME, Certificate, read_certificate
+from tallystick.proof.fabric.certificates import ATTRIBUTES, COMMON_NAME, Certificate, read_certificate
 from tallystick.proof.fabric.chains import Authorities, Chain
 from tallystick.proof.fabric.pem import first_block
 from tallystick.proof.fabric.revocation import read_list
-from tallystick.proof.membership import ATTRIBUTES, Member, read_attributes
+from tallystick.proof.membership import Member, read_attributes
 from tallystick.proof.protobuf import Message
 
 MEMBER, ADMIN, CLIENT, PEER, ORDERER = range(5)

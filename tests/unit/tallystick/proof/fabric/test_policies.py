@@ -1,93 +1,22 @@
-"""Who must have signed, against the rules of Fabric's own evaluation; and whose signature counts at all."""
+"""Who must have signed, against the rules of Fabric's own evaluation."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
-from cryptography.x509.oid import NameOID
 from fabric_protos.common import policies_pb2
-from fabric_protos.msp import identities_pb2, msp_config_pb2, msp_principal_pb2
+from fabric_protos.msp import msp_principal_pb2
+from support.msp import Authority, identity, organisation
 
 from tallystick.proof.errors import Malformed, NotProven
 from tallystick.proof.fabric import policies
-from tallystick.proof.fabric.identities import ADMIN, CLIENT, MEMBER, PEER, Identity, Members, Organisation
-from tallystick.proof.fabric.proposer import judge_proposer
-from tallystick.proof.membership import P256_ORDER, NotInForce
+from tallystick.proof.fabric.identities import ADMIN, CLIENT, MEMBER, PEER, Identity, Members
+from tallystick.proof.membership import P256_ORDER
 from tallystick.proof.protobuf import bytes_field
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-class Authority:
-    """An organisation's authority, or one below another."""
-
-    def __init__(self, name: str, above: Authority | None = None) -> None:
-        self.name, self.above = name, above
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        issuer = above or self
-        self.certificate = (
-            x509.CertificateBuilder(_name(issuer.name), _name(name), self.key.public_key(), 1)
-            .not_valid_before(NOW)
-            .not_valid_after(NOW + timedelta(days=365))
-            .add_extension(x509.BasicConstraints(True, None), True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), False)
-            .sign(issuer.key, hashes.SHA256())
-        )
-
-    @property
-    def pem(self) -> bytes:
-        return self.certificate.public_bytes(serialization.Encoding.PEM)
-
-    def issue(self, name: str, *units: str, serial: int = 7, critical: bool = False) -> tuple[Any, bytes]:
-        """A key and its certificate (PEM)."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        builder = (
-            x509.CertificateBuilder(_name(self.name), _name(name, *units), key.public_key(), serial)
-            .not_valid_before(NOW)
-            .not_valid_after(NOW + timedelta(days=30))
-        )
-        if critical:
-            unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"")
-            builder = builder.add_extension(unknown, critical=True)
-        return key, builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-    def crl(self, *serials: int, names_authority: bool = True) -> bytes:
-        revoked = [x509.RevokedCertificateBuilder(serial, NOW).build() for serial in serials]
-        builder = x509.CertificateRevocationListBuilder(_name(self.name), NOW, NOW, [], revoked)
-        if names_authority:
-            identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
-            builder = builder.add_extension(identifier, False)
-        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-
-def _name(common: str, *units: str) -> x509.Name:
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.COMMON_NAME, common),
-            *(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit) for unit in units),
-        ]
-    )
-
-
-def organisation(authority: Authority, name: str = "AMSP", nodes: bool = True, **fields: Any) -> Organisation:
-    config = msp_config_pb2.FabricMSPConfig(name=name, root_certs=[authority.pem], **fields)
-    if nodes:
-        config.fabric_node_ous.enable = True
-        for role in ("client", "peer", "admin", "orderer"):
-            unit = getattr(config.fabric_node_ous, f"{role}_ou_identifier")
-            unit.organizational_unit_identifier = role
-            unit.certificate = authority.pem
-    return Organisation(msp_config_pb2.MSPConfig(config=config.SerializeToString()).SerializeToString())
-
-
-def identity(pem: bytes, name: str = "AMSP") -> bytes:
-    return bytes(identities_pb2.SerializedIdentity(mspid=name, id_bytes=pem).SerializeToString())
 
 
 def role(name: str, number: int) -> Any:
@@ -344,97 +273,3 @@ def test_a_signature_counts_once_with_a_low_s_and_over_these_bytes() -> None:
     assert members.verified(who, low, b"data").msp_id == "AMSP"
     with pytest.raises(NotProven, match="high S"):
         members.verified(who, high, b"data")
-
-
-def test_an_intermediate_authority_counts_where_the_organisation_names_it() -> None:
-    root = Authority("a")
-    below = Authority("below", root)
-    _, pem = below.issue("client", "client")
-    with pytest.raises(NotProven, match="not issued by an authority"):
-        organisation(root).examine(pem)
-    named = organisation(root, nodes=False, intermediate_certs=[below.pem])
-    assert named.examine(pem).problem == ""
-    stranger = organisation(Authority("b"), nodes=False, intermediate_certs=[below.pem])
-    with pytest.raises(NotProven, match="is not followed here"):
-        stranger.examine(pem)
-    # The node types' units are the root's own here, and this client's are not.
-    typed = organisation(root, intermediate_certs=[below.pem])
-    assert typed.examine(pem).problem == "not of exactly one type of node"
-
-
-def test_a_revoked_certificate_is_nobodys_and_only_its_own_authority_revokes() -> None:
-    root, other = Authority("a"), Authority("a")
-    _, pem = root.issue("client", "client")
-    assert organisation(root, revocation_list=[root.crl(7)]).examine(pem).problem == "revoked"
-    for harmless in (root.crl(8), other.crl(7)):
-        assert organisation(root, revocation_list=[harmless]).examine(pem).problem == ""
-    # So says Fabric: a list that names no authority makes every certificate of the organisation invalid.
-    anonymous = organisation(root, revocation_list=[root.crl(8, names_authority=False)])
-    assert "names no authority" in anonymous.examine(pem).problem
-
-
-@pytest.mark.parametrize("units", [(), ("client", "peer"), ("clerk",)])
-def test_a_member_is_of_exactly_one_type_of_node(units: tuple[str, ...]) -> None:
-    authority = Authority("a")
-    found = organisation(authority).examine(authority.issue("who", *units)[1])
-    assert found.problem == "not of exactly one type of node"
-    assert not organisation(authority).has_role(found, MEMBER)
-    without = organisation(authority, nodes=False)
-    plain = without.examine(authority.issue("who", *units)[1])
-    assert without.has_role(plain, MEMBER)
-    assert not without.has_role(plain, PEER)
-
-
-def test_an_admin_is_one_by_unit_or_by_name() -> None:
-    authority = Authority("a")
-    _, named = authority.issue("named", "client")
-    _, unit = authority.issue("unit", "admin")
-    _, plain = authority.issue("plain", "client")
-    made = organisation(authority, admins=[named])
-    expected = {named: True, unit: True, plain: False}
-    assert {pem: made.has_role(made.examine(pem), ADMIN) for pem in expected} == expected
-    assert made.has_role(made.examine(named), CLIENT)
-
-
-def test_an_authority_and_a_critical_extension_make_no_member() -> None:
-    authority = Authority("a")
-    made = organisation(authority)
-    assert made.examine(authority.pem).problem == "an authority's, not a member's"
-    _, pem = authority.issue("who", "client", critical=True)
-    with pytest.raises(NotProven, match="has a critical extension that is not understood"):
-        made.examine(pem)
-
-
-def test_a_certificate_counts_for_contracts_only_within_its_time() -> None:
-    authority = Authority("a")
-    proposer = identity(authority.issue("who", "client")[1])
-    first = int(NOW.timestamp()) * 1000
-    last = first + 30 * 86_400_000
-    for time in (first, last):
-        assert judge_proposer(proposer, time).msp_id == "AMSP"
-    for time, code in ((first - 1, "NOT_YET_VALID"), (last + 1, "EXPIRED")):
-        with pytest.raises(NotInForce) as caught:
-            judge_proposer(proposer, time)
-        assert caught.value.code == code
-
-
-def test_an_organisation_is_one_however_two_groups_spell_it() -> None:
-    authority = Authority("a")
-    config = msp_config_pb2.FabricMSPConfig(name="AMSP", root_certs=[authority.pem])
-    data = msp_config_pb2.MSPConfig(config=config.SerializeToString()).SerializeToString()
-    members = Members([Organisation(data), Organisation(b"\x08\x00" + data)])
-    assert members.examine(identity(authority.issue("who", "client")[1])).problem == ""
-
-
-def test_an_organisation_without_a_root_has_no_members_and_none_is_named_twice() -> None:
-    authority = Authority("a")
-    _, pem = authority.issue("who", "client")
-    no_root = msp_config_pb2.FabricMSPConfig(name="AMSP").SerializeToString()
-    leaf = msp_config_pb2.FabricMSPConfig(name="AMSP", root_certs=[pem]).SerializeToString()
-    for config in (no_root, leaf):
-        made = Organisation(msp_config_pb2.MSPConfig(config=config).SerializeToString())
-        assert made.unfollowed
-        with pytest.raises(NotProven, match="AMSP, which is not followed here"):
-            made.examine(pem)
-    with pytest.raises(Malformed, match="named twice"):
-        Members([organisation(authority), organisation(Authority("b"))])
