@@ -20,6 +20,7 @@ from support.fabric_signed import judge, plain
 
 from tallystick.proof.errors import Malformed, NotProven
 from tallystick.proof.fabric import policies
+from tallystick.proof.fabric.configuration import Configuration
 from tallystick.proof.fabric.endorsements import definition_of
 from tallystick.proof.fabric.identities import Identity, Members, Organisation
 from tallystick.proof.fabric.judged import JudgedTransaction, judge_content
@@ -224,3 +225,12 @@ def test_ed25519_counts_since_fabrics_third(network: str, block: str, counts: bo
     client = creators.serialised(certs.member(creators.EXTENSIONS, key=key))
     made = stored(network).channel_before(block).rules._organisation(MSP)
     assert (not Members([made]).examine(client).problem) is counts
+
+
+def test_an_orderer_whom_nobody_certifies_any_more_spoils_no_block() -> None:
+    # The first one did not sign this block; a quorum of all four did.
+    channel = stored("bft").channel_before("revocation")
+    consenters = {**channel.rules.consenters, 1: creators.serialised(creators.OWN, "OrdererMSP")}
+    with patch.object(Configuration, "consenters", consenters):
+        channel.judge(stored("bft")["revocation"])
+    assert channel.height == stored("bft").names["revocation"] + 1
