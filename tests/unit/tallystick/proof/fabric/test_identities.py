@@ -20,7 +20,6 @@ from support.fabric_signed import judge, plain
 
 from tallystick.proof.errors import Malformed, NotProven
 from tallystick.proof.fabric import policies
-from tallystick.proof.fabric.configuration import Configuration
 from tallystick.proof.fabric.endorsements import definition_of
 from tallystick.proof.fabric.identities import Identity, Members, Organisation
 from tallystick.proof.fabric.judged import JudgedTransaction, judge_content
@@ -231,6 +230,6 @@ def test_an_orderer_whom_nobody_certifies_any_more_spoils_no_block() -> None:
     # The first one did not sign this block; a quorum of all four did.
     channel = stored("bft").channel_before("revocation")
     consenters = {**channel.rules.consenters, 1: creators.serialised(creators.OWN, "OrdererMSP")}
-    with patch.object(Configuration, "consenters", consenters):
+    with patch.dict(vars(channel.rules), consenters=consenters):
         channel.judge(stored("bft")["revocation"])
     assert channel.height == stored("bft").names["revocation"] + 1
