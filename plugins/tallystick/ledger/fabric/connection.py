@@ -45,6 +45,8 @@ _ANSWER: Final = "answer"
 _WAIT: Final = "wait"
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
+#: Seconds by which a peer's clock may end a stream before ours does; what ends it sooner is no deadline.
+_EARLY: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,14 +188,15 @@ class Connections:
                     failure.__cause__ = error
                 finally:
                     call.cancel()
-                if failure.code == _LATE:
+                left = ends - time.monotonic()
+                if failure.code == _LATE and (heard or left < _EARLY):
                     # A call's deadline is that of its first response, and runs on with the caller's time.
-                    if heard and time.monotonic() < ends:
+                    if heard and left > 0:
                         break
                     peer.pass_over(_HUNG, _WAIT)
                     return
                 failures.append(failure)
-                if not passing(failure):
+                if failure.code != _LATE and not passing(failure):
                     raise failure
                 peer.pass_over(_AWAY, _ANSWER, _WAIT)
             else:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
+import grpc
 from fabric_protos.gateway import gateway_pb2
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
@@ -108,7 +109,7 @@ def failed(kind: type[_Kind], error: Any, *, peer: str, transaction_id: str = ""
         error.details() or "no reason was given",
         transaction_id=transaction_id,
         peer=peer,
-        code=error.code().name,
+        code=_code(error),
         reasons=_reasons(error),
     )
     # A chaincode's refusal has words of its own, which mean what the chaincode says they mean.
@@ -116,6 +117,12 @@ def failed(kind: type[_Kind], error: Any, *, peer: str, transaction_id: str = ""
         texts = (reason.message for reason in failure.reasons)
         failure.hint = hint_for(failure.code, failure.message, *texts)
     return failure
+
+
+def _code(error: Any) -> str:
+    # A peer holds the deadline that we sent it, too. Where its clock ends first, it resets the stream.
+    reset = error.code() is grpc.StatusCode.CANCELLED and "RST_STREAM" in (error.details() or "")
+    return "DEADLINE_EXCEEDED" if reset else str(error.code().name)
 
 
 def hint_for(*texts: str) -> str:

@@ -145,6 +145,26 @@ def test_peers_that_do_not_are_an_error_in_time(gateway: Gateway, peers: list[Fa
     assert len(caught.value.reasons) == 2
 
 
+def test_a_peer_whose_clock_ends_first_ends_it_as_ours_does(
+    gateway: Gateway, peers: list[FakePeer], written: list[str]
+) -> None:
+    """Its side of a deadline comes as a reset stream. One that comes too soon is a peer that went away."""
+    reset = "Stream removed (RST_STREAM (Received RST_STREAM with error code 8))"
+
+    def in_time(peer: FakePeer, request: Any, context: Any) -> Iterator[Any]:
+        time.sleep(max(0, context.time_remaining() - 0.05))
+        yield from fails(Code.CANCELLED, reset)(peer, request, context)
+
+    peers[0].script["ChaincodeEvents"].append(in_time)
+    assert ids(follow(gateway, CHAINCODE, Position(6), seconds=1)) == []
+    peers[1].script["ChaincodeEvents"].append(fails(Code.CANCELLED, reset))
+    assert ids(follow(gateway, CHAINCODE, seconds=5), 6) == written
+    for peer in peers:
+        peer.script["ChaincodeEvents"].append(fails(Code.CANCELLED, "not for you"))
+    with pytest.raises(EventsError, match="not for you"):
+        ids(follow(gateway, CHAINCODE, seconds=1))
+
+
 def test_a_peer_that_hangs_is_not_asked_first_again(
     gateway: Gateway, new: Any, written: list[str], peers: list[FakePeer]
 ) -> None:
