@@ -60,7 +60,7 @@ def _rows(configuration: Configuration, changes: Changes) -> list[tuple[str, ...
         f"block {configuration.block:,}",
         f"{configuration.enrolment_id} of {configuration.msp_id}" if configuration.msp_id else "the founders",
     )
-    said = _said(changes) or ["nothing changed"]
+    said = [*_said(changes), *configuration.changed] or ["nothing changed"]
     return [(*(who if number == 0 else ("", "", "")), line) for number, line in enumerate(said)]
 
 
@@ -79,7 +79,8 @@ def _organisation(organisation: Organisation) -> tuple[str, ...]:
 
     roots = ", ".join(root[:12] for root in organisation.roots)
     certificates = f"{count(len(organisation.roots), 'root certificate')} {roots}"
-    return organisation.msp_id, certificates, f"{len(organisation.revoked):,} revoked"
+    not_followed = f"nobody of it counts here: {organisation.unfollowed}" if organisation.unfollowed else ""
+    return organisation.msp_id, certificates, f"{len(organisation.revoked):,} revoked", not_followed
 
 
 def _configuration_value(configuration: Configuration, changes: Changes) -> dict[str, Any]:
@@ -95,6 +96,7 @@ def _configuration_value(configuration: Configuration, changes: Changes) -> dict
         "restored": _certificates(changes.restored),
         "package": changes.package,
         "policy": changes.policy,
+        "changed": list(configuration.changed),
     }
 
 
@@ -107,4 +109,5 @@ def _organisation_value(organisation: Organisation) -> dict[str, Any]:
         "msp": organisation.msp_id,
         "roots": list(organisation.roots),
         "revoked": list(organisation.revoked),
+        "unfollowed": organisation.unfollowed,
     }

@@ -43,7 +43,7 @@ class Remarks:
         if not self._changes:
             return "rules never changed"
         times = "once" if self._changes == 1 else f"{self._changes:,} times"
-        what = f" ({', '.join(self._changed)})" if self._changed else ""
+        what = f" ({', '.join(self._changed)}; by whom: tally members)" if self._changed else ""
         return f"rules changed {times}{what}, last in block {self._last_change}"
 
     def _skew(self) -> int:

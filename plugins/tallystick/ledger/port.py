@@ -75,11 +75,12 @@ class LoggedBlock:
 @dataclass(frozen=True, slots=True)
 class Organisation:
     """A member organisation: the SHA-256 of its root certificates and the serial numbers that it has
-    revoked, each in hex and sorted."""
+    revoked, each in hex and sorted. ``unfollowed`` says why nobody of it counts here; empty where they do."""
 
     msp_id: str
     roots: tuple[str, ...]
     revoked: tuple[str, ...]
+    unfollowed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Configuration:
 
     ``package`` is the digest of the contracts that run, ``policy`` that of what else the members agreed on
     for them: whose endorsements they need. Both are empty before there are contracts; the latter always
-    where nobody endorses.
+    where nobody endorses. ``changed`` says what else the members changed of the rules, a line each.
     """
 
     block: int
@@ -98,6 +99,7 @@ class Configuration:
     organisations: tuple[Organisation, ...]
     package: str
     policy: str = ""
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

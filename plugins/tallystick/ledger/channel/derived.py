@@ -40,7 +40,7 @@ CREATE TABLE position (
 );
 """
 #: Of the tables and what is in them. A file of an earlier one is emptied, and follows from block 0 again.
-_VERSION: Final = 3
+_VERSION: Final = 4
 _BUSY_SECONDS: Final = 60.0
 _PAUSE: Final = 0.01
 

@@ -17,6 +17,7 @@ from typing import Final
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
 from tallystick.files import alone, private_directory
 from tallystick.ledger.channel import logged
+from tallystick.ledger.channel.changed import changes_told
 from tallystick.ledger.channel.derived import (
     Derived,
     StoredState,
@@ -33,6 +34,7 @@ from tallystick.proof.checkpoint import Checkpoint
 from tallystick.proof.errors import Malformed, ProofError
 from tallystick.proof.fabric.blocks import parse_block
 from tallystick.proof.fabric.channel import Channel, Position
+from tallystick.proof.fabric.configuration import Configuration as Rules
 from tallystick.proof.fabric.judged import JudgedBlock
 from tallystick.proof.merkle import Frontier
 
@@ -178,6 +180,7 @@ class ChannelLog:
     def _take(self, connection: sqlite3.Connection, channel: Channel, name: str, raw: bytes) -> str:
         """Judge a block and note what it gives; returns the log's name after it."""
         first_leaf, definition = channel.frontier.size, channel.definition
+        rules = channel.rules if channel.height else None
         judged = channel.judge(raw)
         block = logged.logged_block(judged, first_leaf)
         if stated := logged.charter_of(block):
@@ -190,7 +193,7 @@ class ChannelLog:
         )
         connection.execute("INSERT INTO hashes VALUES (?, ?)", (judged.first_hash, judged.hashes))
         if judged.configured or channel.definition != definition:
-            found = _configuration(channel, judged)
+            found = _configuration(channel, rules, judged)
             connection.execute(
                 "INSERT INTO configurations VALUES (?, ?, ?)",
                 (found.block, found.package, logged.encode_configuration(found)),
@@ -238,7 +241,7 @@ class ChannelLog:
         )
 
 
-def _configuration(channel: Channel, judged: JudgedBlock) -> Configuration:
+def _configuration(channel: Channel, before: Rules | None, judged: JudgedBlock) -> Configuration:
     """What the block put in force: the channel's configuration, or the contracts by their definition."""
     if judged.configured:
         time_ms, by = judged.configured.time, judged.configured.by
@@ -246,7 +249,8 @@ def _configuration(channel: Channel, judged: JudgedBlock) -> Configuration:
         time_ms, by = call.claimed_time, call.caller
     else:
         raise Malformed("the contracts' definition changed, and nothing wrote it")
-    return logged.configuration(channel.rules, judged.number, time_ms, by, channel.definition)
+    changed = changes_told(before, channel.rules, judged.configured.changed) if judged.configured else ()
+    return logged.configuration(channel.rules, judged.number, time_ms, by, channel.definition, changed)
 
 
 def _genesis(gateway: Gateway) -> str:

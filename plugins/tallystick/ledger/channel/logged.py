@@ -70,13 +70,20 @@ def decode_block(number: int, digest: str, first_leaf: int, data: bytes) -> Logg
 
 
 def configuration(
-    rules: Rules, block: int, time_ms: int, by: Member | None, definition: Definition | None
+    rules: Rules,
+    block: int,
+    time_ms: int,
+    by: Member | None,
+    definition: Definition | None,
+    changed: tuple[str, ...] = (),
 ) -> Configuration:
-    """The rules that ``block`` puts in force, with the contracts' ``definition``."""
-    organisations = tuple(Organisation(o.msp_id, o.roots, o.revoked) for o in rules.organisations())
+    """The rules that ``block`` puts in force, with the contracts' ``definition``; ``changed`` is as there."""
+    organisations = tuple(
+        Organisation(o.msp_id, o.roots, o.revoked, o.unfollowed) for o in rules.organisations()
+    )
     msp_id, enrolment_id = (by.msp_id, by.enrolment_id) if by else ("", "")
     package, policy = (definition.version, definition.terms) if definition else ("", "")
-    return Configuration(block, time_ms, msp_id, enrolment_id, organisations, package, policy)
+    return Configuration(block, time_ms, msp_id, enrolment_id, organisations, package, policy, changed)
 
 
 def encode_configuration(configuration: Configuration) -> bytes:
@@ -88,10 +95,11 @@ def decode_configuration(data: bytes) -> Configuration:
     """The configuration that `encode_configuration` spelled."""
     value = json.loads(data)
     organisations = tuple(
-        Organisation(each["msp_id"], tuple(each["roots"]), tuple(each["revoked"]))
+        Organisation(each["msp_id"], tuple(each["roots"]), tuple(each["revoked"]), each["unfollowed"])
         for each in value.pop("organisations")
     )
-    return Configuration(organisations=organisations, **value)
+    changed = tuple(value.pop("changed"))
+    return Configuration(organisations=organisations, changed=changed, **value)
 
 
 def charter_of(block: LoggedBlock) -> str | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,6 +65,22 @@ def test_members_that_leave_come_back_or_change_the_contracts_are_told(
     assert gone["removed"] == back["added"] == ["AuditorMSP"]
     assert package["package"] == "ab" * 32
     assert package["added"] == package["other_roots"] == []
+
+
+def test_what_else_changed_of_the_rules_is_told_and_who_is_not_followed(
+    empty_home: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(wiring.open_for_reading(empty_home)) as ledger:
+        (first,) = ledger.configurations()
+        unfollowed = replace(first.organisations[0], unfollowed="of an unknown hash")
+        organisations = (unfollowed, *first.organisations[1:])
+        then = replace(first, block=1, organisations=organisations, changed=("who may endorse: all -> any",))
+        monkeypatch.setattr(type(ledger), "configurations", lambda self: iter([first, then]))
+    assert main(["members"]) == 0
+    told = capsys.readouterr().out
+    assert "who may endorse: all -> any" in told
+    assert "nobody of it counts here: of an unknown hash" in told
+    assert "nothing changed" not in told
 
 
 @pytest.mark.parametrize(("own_network", "named"), [(True, ["tally fabric revoke USER"]), (False, [])])

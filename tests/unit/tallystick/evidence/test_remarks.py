@@ -18,7 +18,8 @@ def test_what_changed_the_rules_is_told(case):
         reconfigure(
             ledger, ledgers.load_user(case.directory / "msp", "OperatorMSP", "admin"), package="e" * 64
         )
-    expected = f"rules changed 2 times (members, contracts), last in block {case.last_block}:"
+    changed = "(members, contracts; by whom: tally members)"
+    expected = f"rules changed 2 times {changed}, last in block {case.last_block}:"
     assert expected in case.verify().subjects[0].detail
 
 

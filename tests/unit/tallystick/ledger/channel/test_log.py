@@ -162,6 +162,14 @@ def test_another_chaincode_of_the_channel_has_a_file_of_its_own(peer: Peer, tmp_
     assert opened(tmp_path).head().root == judged(whole).frontier.root()
 
 
+def test_a_configuration_is_told_with_what_it_changed(peer: Peer, tmp_path: Path) -> None:
+    first, *later = opened(tmp_path).configurations()
+    told = [(each.enrolment_id, each.changed[0]) for each in later if each.changed]
+    membership = "OperatorMSP has other membership rules (Channel/Application/OperatorMSP/MSP)"
+    assert first.changed == ()
+    assert told[0] == ("admin", membership)
+
+
 def test_a_charter_of_another_log_stops_it(
     peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
