@@ -221,7 +221,7 @@ def _dashboard(arguments: argparse.Namespace, settings: Settings, screen: Screen
         "client.showErrorDetails": "none",
         "server.fileWatcherType": "none",
     }
-    command = [sys.executable, "-m", "streamlit", "run", str(app)]
+    command = [sys.executable, "-P", "-m", "streamlit", "run", str(app)]
     command += [part for name, value in options.items() for part in (f"--{name}", value)]
     environment = {
         **os.environ,

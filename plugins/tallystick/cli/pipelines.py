@@ -245,7 +245,7 @@ def _run_pipelines(
 
 
 def _command(dags: tuple[str, ...], conf: dict[str, Any]) -> list[str]:
-    runner = [sys.executable, "-m", "tallystick_airflow.runner", "--with-parent"]
+    runner = [sys.executable, "-P", "-m", "tallystick_airflow.runner", "--with-parent"]
     return [*runner, *dags, "--conf", json.dumps(conf)]
 
 

@@ -91,8 +91,8 @@ def server_environment(layout: Layout, peer: Peer, package_id: str, digest: str)
 
 
 def server_command() -> list[str]:
-    """What a chaincode server is started by."""
-    return [sys.executable, "-m", "chaincode.fabric"]
+    """What a chaincode server is started by: never with modules from the directory that somebody is in."""
+    return [sys.executable, "-P", "-m", "chaincode.fabric"]
 
 
 def client_environment(layout: Layout, peer: Peer, user: str) -> dict[str, str]:

@@ -93,3 +93,21 @@ def test_servers_allow_pings_well_before_fabrics_clients_send_them(layout: Layou
         orderer["ORDERER_GENERAL_KEEPALIVE_SERVERMININTERVAL"],
     ):
         assert int(allowed.removesuffix("s")) <= between_pings / 2
+
+
+def test_a_contracts_server_takes_no_module_from_where_somebody_is(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "grpc.py").write_text("raise SystemExit('planted')")
+    monkeypatch.chdir(tmp_path)
+    environment = configuration.server_environment(layout, layout.peers[0], "id", "digest")
+    done = subprocess.run(
+        configuration.server_command(),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode != 0, "it has no keys here"
+    assert "planted" not in done.stderr
