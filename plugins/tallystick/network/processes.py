@@ -62,8 +62,14 @@ def start(root: Path, name: str, command: Sequence[str], environment: Mapping[st
     finally:
         os.close(descriptor)
         os.close(nothing)
-    note = {"pid": pid, "started": _started(pid)}
-    write_atomic(_pid_file(root, name), json.dumps(note).encode())
+    try:
+        note = {"pid": pid, "started": _started(pid)}
+        write_atomic(_pid_file(root, name), json.dumps(note).encode())
+    except BaseException:
+        # Without its note nobody would find it again, and it would keep its ports.
+        _signal(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
     return Process(pid)
 
 

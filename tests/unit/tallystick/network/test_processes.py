@@ -28,6 +28,23 @@ def test_a_process_is_started_found_and_stopped(tmp_path: Path) -> None:
     assert processes.stop(tmp_path, ["one"]) == []
 
 
+def test_one_whose_note_cannot_be_written_is_not_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk: nobody would find the process again, and it would keep its ports."""
+    mark = tmp_path / "pid"
+
+    def full(*_: object) -> None:
+        while not (mark.exists() and mark.read_text().endswith("\n")):
+            time.sleep(0.01)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(processes, "write_atomic", full)
+    with pytest.raises(OSError, match="No space"):
+        processes.start(tmp_path, "one", ["/bin/sh", "-c", f"echo $$ >{mark}; exec sleep 60"], {})
+    assert not Path(f"/proc/{mark.read_text().strip()}").exists()
+
+
 def test_one_that_does_not_listen_is_killed(tmp_path: Path) -> None:
     script = (
         "import signal,time; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
