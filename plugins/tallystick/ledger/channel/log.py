@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from tallystick.errors import CouldNotCheck, InvalidInput, NotAsRecorded
@@ -150,12 +151,36 @@ class ChannelLog:
             for block in blocks(self._gateway, 0, height - 1, seconds=_BLOCK_SECONDS):
                 yield block.raw
 
-    def made_again(self, path: Path, progress: Callable[[int], None] | None = None) -> int:
-        """Follow from block 0 into another file; returns how many blocks there are. Raises as `follow`."""
+    def made_again(
+        self, path: Path, progress: Callable[[int], None] | None = None, *, end: int | None = None
+    ) -> int:
+        """Follow from block 0 into another file, up to ``end`` blocks or all that there are; returns how
+        many. Raises as `follow`."""
         with translating(), Derived(path).writing() as connection:
-            target = height(self._gateway, seconds=_HEIGHT_SECONDS)
+            target = height(self._gateway, seconds=_HEIGHT_SECONDS) if end is None else end
             self._follow(connection, target, progress)
         return target
+
+    def _require_own(self, first: int, number: int) -> None:
+        """Before a block is blamed that was judged on from what is stored: it is judged from block 0.
+
+        Raises `NotAsRecorded` for the stored where it is as it must be then.
+        """
+        if not first:
+            return
+        with TemporaryDirectory(dir=self.derived.path.parent) as directory:
+            try:
+                self.made_again(Path(directory) / "again.db", end=number + 1)
+            except NotAsRecorded:
+                return
+        raise self.damaged(f"block {number} does not follow from it, and is as it must be from block 0 on")
+
+    def damaged(self, why: str) -> NotAsRecorded:
+        """The error for a derived file that is not what the blocks give."""
+        return NotAsRecorded(
+            f"the log kept of the channel, {self.derived.path}, is damaged: {why}",
+            hint="The blocks are not at fault. Make it again from them: tally rebuild",
+        )
 
     def _follow(
         self, connection: sqlite3.Connection, target: int, progress: Callable[[int], None] | None
@@ -163,7 +188,8 @@ class ChannelLog:
         name, channel = self._resume(connection)
         if channel.height >= target:
             return
-        coming = blocks(self._gateway, channel.height, target - 1, seconds=_BLOCK_SECONDS)
+        first = channel.height
+        coming = blocks(self._gateway, first, target - 1, seconds=_BLOCK_SECONDS)
         for block in coming:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -172,6 +198,7 @@ class ChannelLog:
             except BaseException as error:
                 connection.execute("ROLLBACK")
                 if isinstance(error, (ProofError, RecursionError)):
+                    self._require_own(first, block.number)
                     raise self._stopped(block.number, error) from error
                 raise
             if progress:
@@ -206,7 +233,10 @@ class ChannelLog:
         if stored is None:
             return "", Channel(self._name, self._chaincode, self.genesis, state)
         name, position = stored
-        return name, Channel.resume(name, self._chaincode, position, state)
+        try:
+            return name, Channel.resume(name, self._chaincode, position, state)
+        except (ProofError, RecursionError) as error:
+            raise self.damaged(f"where it stands cannot be read: {error}") from error
 
     def followed(self) -> AbstractContextManager[sqlite3.Connection]:
         """One view of the log as far as the channel goes now, maybe further. Raises as `follow`."""

@@ -276,3 +276,49 @@ def test_a_file_of_something_else_is_named(peer: Peer, tmp_path: Path) -> None:
     assert "tally rebuild" in damaged.value.hint
     rebuild(log)
     assert log.height == len(peer.blocks)
+
+
+@pytest.mark.parametrize(("column", "content"), [("digest", "00" * 32), ("configuration", b"\0")])
+def test_a_damaged_file_is_blamed_itself_not_the_peer(
+    peer: Peer, tmp_path: Path, column: str, content: str | bytes
+) -> None:
+    whole, log = peer.blocks, opened(tmp_path)
+    peer.blocks = whole[:3]
+    log.follow()
+    with closing(sqlite3.connect(log.derived.path)) as connection, connection:
+        connection.execute(f"UPDATE position SET {column} = ?", (content,))  # noqa: S608
+    peer.blocks = whole
+    with pytest.raises(NotAsRecorded, match=r"the log kept of the channel, .* is damaged") as caught:
+        log.follow()
+    assert "tally rebuild" in caught.value.hint
+    rebuild(log)
+    assert log.height == len(whole)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE configurations SET content = replace(content, 'admin', 'other')",
+        "DELETE FROM configurations WHERE block = 0",
+        "UPDATE versions SET position = position + 1",
+        "UPDATE kept SET value = x'00'",
+        "DELETE FROM ids",
+        "UPDATE blocks SET logged = replace(logged, 'writer', 'reader'), hash = 'ff'",
+        "UPDATE position SET configuration = x'00'",
+        "",
+    ],
+)
+def test_who_verifies_is_told_of_every_table_that_is_not_what_the_blocks_give(
+    peer: Peer, tmp_path: Path, damage: str
+) -> None:
+    log = opened(tmp_path)
+    log.follow()
+    with closing(sqlite3.connect(log.derived.path)) as connection, connection:
+        connection.execute(damage)
+    ledger: Any = SimpleNamespace(blocks=log, chaincode="", close=int, signed=lambda head: head)
+    if not damage:
+        with StoredChannel(ledger) as stored:
+            assert stored.height == len(peer.blocks)
+        return
+    with pytest.raises(NotAsRecorded, match="is damaged: its table"), StoredChannel(ledger):
+        pass
