@@ -139,7 +139,7 @@ def up(
             elif definition.version != network.package:
                 raise InvalidInput(
                     "the contracts' definition on the channel is not the one that this network was made with",
-                    hint="Organisations have changed it since; run the contracts that it names.",
+                    hint=f"Organisations have changed it since: run the contracts {definition.version}",
                 )
             elif not definition.usual:
                 raise InvalidInput(
@@ -207,12 +207,14 @@ def down(root: Path, *, erase: bool = False) -> list[str]:
     """Stop every process of the network in ``root``; returns the names of those that ran.
 
     With ``erase`` its keys and its ledger are removed too. Raises as `load`, but for a network of another
-    version that is to be erased.
+    version that is to be erased, and `InvalidInput` where a link is to be.
     """
     if not root.exists():
         if not erase:
             load(root)
         return []
+    if erase:
+        _require_own_directory(root)
     with held(root):
         names = [path.stem for path in (root / "run").glob("*.json")]
         if not erase:
@@ -270,6 +272,7 @@ def made(
 def _make(network: Network, binaries: Binaries) -> Network:
     """All files of the network or none: they are made beside its place and moved there in one step."""
     root = network.layout.root
+    _require_own_directory(root)
     if root.exists():
         raise CouldNotCheck(
             f"{root} is there and holds no whole network", hint=f"Remove what is left of it: {_ERASE}"
@@ -290,6 +293,16 @@ def _make(network: Network, binaries: Binaries) -> Network:
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return network
+
+
+def _require_own_directory(root: Path) -> None:
+    """Raises `InvalidInput` for a link: what it leads to may hold more than a network."""
+    if root.is_symlink():
+        raise InvalidInput(
+            f"{root} is a link, and a network is made and erased only in a directory of its own",
+            hint="Remove the link (with what it leads to, if that is to go), or choose another"
+            " TALLYSTICK_HOME, on the other disk.",
+        )
 
 
 def _note(root: Path, network: Network) -> None:

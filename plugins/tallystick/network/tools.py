@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -72,6 +73,9 @@ def until(
 
 def reason(told: str) -> str:
     """The line of a program's output that says why."""
+    # osnadmin prints an HTTP status and then JSON.
+    if said := re.search(r'"error":\s*("(?:[^"\\]|\\.)*")', told):
+        return str(json.loads(said[1], strict=False))[:400]
     lines = [line.strip() for line in told.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"(Error|error|panic|.*\b(ERRO|FATA|PANI)\b)", line)]
     line = (errors or lines or ["it said nothing"])[-1]

@@ -99,6 +99,26 @@ def defined(made: Place, monkeypatch: pytest.MonkeyPatch) -> Any:
     return start
 
 
+def test_contracts_that_others_put_in_force_are_named(made: Place, defined: Any) -> None:
+    defined.define(approved=frozenset(), usual=True, version="5" * 64)
+    with pytest.raises(InvalidInput, match="not the one that this network was made with") as error:
+        made.up()
+    assert "5" * 64 in error.value.hint
+
+
+def test_a_link_is_neither_made_a_network_nor_erased(place: Place, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (disk / "other").write_text("of somebody else")
+    place.root.parent.mkdir(parents=True, exist_ok=True)
+    place.root.symlink_to(disk)
+    for work in (place.up, lambda: operate.down(place.root, erase=True)):
+        with pytest.raises(InvalidInput, match="is a link") as error:
+            work()
+        assert "Remove the link" in error.value.hint
+    assert (disk / "other").exists()
+
+
 def test_a_network_whose_endorsement_policy_was_changed_is_not_started(made: Place, defined: Any) -> None:
     defined.define(approved=frozenset(), usual=False)
     with pytest.raises(

@@ -62,3 +62,9 @@ def test_what_has_died_ends_the_waiting() -> None:
 
     with pytest.raises(CouldNotCheck, match="orderer1 ended"):
         until(lambda: (False, ""), doing="joining", ends=time.monotonic() + 60, alive=dead)
+
+
+def test_the_reason_that_osnadmin_gives_is_in_its_json() -> None:
+    told = 'Status: 500\n{\n\t"error": "cannot join: open \\"x\\": no space left on device"\n}\n'
+    assert reason(told) == 'cannot join: open "x": no space left on device'
+    assert reason("Status: 405\n{}") == "{}"
