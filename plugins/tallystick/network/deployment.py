@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from tallystick.errors import InvalidInput
 from tallystick.files import private_directory, write_atomic
 from tallystick.network import configuration, operate
 from tallystick.network.binaries import Binaries
@@ -27,14 +29,22 @@ _KEPT: Final = ("airflow", "artifacts", "database", "operator/tally", "operator/
 _DATABASES: Final = ("airflow", "mlflow")
 _RANDOM: Final = ("postgres_password", "airflow_jwt_secret", "airflow_api_secret_key")
 _BYTES: Final = 32
+#: Not the marks of volumes (`:`), variables (`$`), comments and quotes.
+_PLAIN: Final = re.compile(r"[\w/. @+=~-]+")
 
 
 def configure(home: Path, binaries: Binaries, *, tell: Tell = lambda _: None) -> Network:
     """Write everything below ``home`` that docker-compose.yml mounts and that is not there yet.
 
     Keys and secrets that are there stay; environments and profiles are written anew. Raises `InvalidInput`
-    where another kind of network lies there, and `CouldNotCheck` as `operate.up` does.
+    where another kind of network lies there or docker compose would misread ``home``, and `CouldNotCheck`
+    as `operate.up` does.
     """
+    if not _PLAIN.fullmatch(str(home)):
+        raise InvalidInput(
+            f"the home {home} has a character that docker compose takes for more than a name",
+            hint="Choose a TALLYSTICK_HOME of letters, digits, spaces and / . _ - + = @ ~",
+        )
     root = home / "fabric"
     with operate.held(root):
         network = operate.made(root, binaries, _CONSENSUS, None, tell, named=True)

@@ -97,3 +97,17 @@ def test_no_process_is_started_for_it_nor_stopped(
     ):
         with pytest.raises(InvalidInput, match="containers"):
             command()
+
+
+@pytest.mark.parametrize("name", ["a:b", "do$lar", "co,mma", "a #b", "quo'te", "new\nline"])
+def test_a_home_that_docker_compose_would_misread_is_refused(
+    tmp_path: Path, programs: Binaries, name: str
+) -> None:
+    with pytest.raises(InvalidInput, match="docker compose takes for more than a name"):
+        deployment.configure(tmp_path / name, programs)
+    assert not (tmp_path / name).exists()
+
+
+def test_a_home_with_a_space_is_none_of_those(tmp_path: Path, programs: Binaries) -> None:
+    deployment.configure(tmp_path / "my home-1.x", programs)
+    assert (tmp_path / "my home-1.x" / "compose.env").exists()
