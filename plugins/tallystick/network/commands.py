@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from tallystick.errors import CouldNotCheck
@@ -14,6 +17,8 @@ from tallystick.network.tools import attempt, reason, until
 
 #: One call of a program; none of them takes a second on an idle machine.
 CALL_SECONDS: Final = 30.0
+#: For the handshake with an orderer on this machine; one that hangs accepts connections and says nothing.
+_HANDSHAKE_SECONDS: Final = 2.0
 #: What a program says of a step that was done before.
 ALREADY: Final = (
     "already exists",  # joined
@@ -57,13 +62,29 @@ class Commands:
         until(once, doing=doing, ends=self.ends, alive=self.alive)
 
     def orderer(self, peer: Peer) -> list[str]:
-        """The arguments that lead the program to the first orderer."""
+        """The arguments that lead the program to the first orderer that answers, or to the first of all."""
+        root = self.layout.tls_root(ORDERER_MSP)
+        ports = [orderer.port for orderer in self.layout.orderers]
+        port = next((each for each in ports if answers(each, root)), ports[0])
         tls = self.layout.user(peer.organisation.msp_id, ADMIN) / "tls"
-        arguments = ["-o", f"{HOST}:{self.layout.orderers[0].port}", "--tls", "--clientauth"]
-        arguments += ["--cafile", str(self.layout.tls_root(ORDERER_MSP))]
+        arguments = ["-o", f"{HOST}:{port}", "--tls", "--clientauth"]
+        arguments += ["--cafile", str(root)]
         return [*arguments, "--certfile", str(tls / "cert.pem"), "--keyfile", str(tls / "key.pem")]
 
     def endorser(self, peer: Peer) -> list[str]:
         """The arguments that have a peer endorse."""
         root = self.layout.tls_root(peer.organisation.msp_id)
         return ["--peerAddresses", f"{HOST}:{peer.port}", "--tlsRootCertFiles", str(root)]
+
+
+def answers(port: int, root: Path) -> bool:
+    """Whether who listens on ``port`` completes a TLS handshake with a certificate of ``root`` in time."""
+    context = ssl.create_default_context(cafile=root)
+    try:
+        with (
+            socket.create_connection((HOST, port), _HANDSHAKE_SECONDS) as connection,
+            context.wrap_socket(connection, server_hostname=HOST),
+        ):
+            return True
+    except OSError:
+        return False

@@ -38,9 +38,8 @@ def revoke(root: Path, binaries: Binaries, msp_id: str, user: str) -> int | None
     """
     with held(root):
         layout = load(root).layout
-        servers = {peer.server for peer in layout.peers}
-        nodes = [name for name in layout.ports if name not in servers]
-        missing = [name for name in nodes if processes.pid_of(root, name) is None]
+        # Orderers may be missing as long as the others order: who of them answers is asked.
+        missing = [peer.name for peer in layout.peers if processes.pid_of(root, peer.name) is None]
         if missing and not layout.named:
             raise CouldNotCheck(f"{missing[0]} does not run", hint="Start what is missing: tally fabric up")
         return revoke_on(layout, binaries, msp_id, user)
