@@ -286,7 +286,7 @@ def test_a_damaged_file_is_blamed_itself_not_the_peer(
     peer.blocks = whole[:3]
     log.follow()
     with closing(sqlite3.connect(log.derived.path)) as connection, connection:
-        connection.execute(f"UPDATE position SET {column} = ?", (content,))  # noqa: S608
+        connection.execute(f"UPDATE position SET {column} = ?", (content,))
     peer.blocks = whole
     with pytest.raises(NotAsRecorded, match=r"the log kept of the channel, .* is damaged") as caught:
         log.follow()
