@@ -83,8 +83,8 @@ def _witnessed(kept: dict[str, Any]) -> str:
         return "Witnessed: held against a head that somebody else keeps."
     if kept["verified"]:
         return (
-            "<b class='open'>NOT witnessed</b>: consistent and signed by the operator, but held against"
-            " nobody else's checkpoint."
+            "<b class='open'>NOT witnessed</b>: consistent and rightly signed, but held against nobody else's"
+            " checkpoint."
         )
     return "<b class='open'>NOT witnessed</b>: held against nobody else's checkpoint."
 

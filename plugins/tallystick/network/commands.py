@@ -65,7 +65,8 @@ class Commands:
         """The arguments that lead the program to the first orderer that answers, or to the first of all."""
         root = self.layout.tls_root(ORDERER_MSP)
         ports = [orderer.port for orderer in self.layout.orderers]
-        port = next((each for each in ports if answers(each, root)), ports[0])
+        # Of one there is no choice, and its own failure says more than a handshake's.
+        port = next((each for each in ports if answers(each, root)), ports[0]) if ports[1:] else ports[0]
         tls = self.layout.user(peer.organisation.msp_id, ADMIN) / "tls"
         arguments = ["-o", f"{HOST}:{port}", "--tls", "--clientauth"]
         arguments += ["--cafile", str(root)]

@@ -125,7 +125,7 @@ def check_ports(ports: Mapping[str, Iterable[int]]) -> None:
                 except OSError:
                     raise CouldNotCheck(
                         f"port {number} is taken, and {name} needs it",
-                        hint="Stop what listens there, or choose others: tally fabric up --port FIRST",
+                        hint="Stop what listens there. A new network may have others: tally fabric up --port",
                     ) from None
 
 

@@ -50,7 +50,7 @@ _HINTS: Final = tuple(
         ),
         (
             r"chaincode definition .* (?:not|exists, but)|could not launch chaincode|stream terminated",
-            "The chaincode is not defined on the channel, or its process does not run.",
+            "The chaincode is not defined on the channel, or its process does not run: start it again.",
         ),
         (
             r"Peer name .* is not in peer certificate|Hostname Verification",

@@ -56,7 +56,7 @@ def test_the_author_of_a_definition_is_who_wrote_it(key: bytes) -> None:
     (judged,) = follow(followed, [(others, 0), (commit, 0), (refused, 10), (approved, 0)])
     assert [each.defines for each in judged.transactions] == [False, True, False, False]
 
-    found = _configuration(followed, judged)
+    found = _configuration(followed, None, judged)
     assert (found.msp_id, found.enrolment_id, found.time_ms) == ("RegulatorMSP", "client", seconds * 1000)
     after = followed.definition
     assert before
