@@ -23,7 +23,7 @@ from tallystick.errors import CouldNotCheck
 from tallystick.identity import Authority, Identity, generate_log_key
 from tallystick.ledger.channel.failures import translating
 from tallystick.ledger.channel.ledger import ChannelLedger
-from tallystick.ledger.fabric import CommitError, Endorsed, load_profile
+from tallystick.ledger.fabric import CommitError, Endorsed, EndorseError, load_profile
 from tallystick.ledger.port import Call, Receipt
 from tallystick.network import binaries, configuration, genesis, operate
 from tallystick.network.layout import Layout
@@ -33,15 +33,25 @@ from tallystick.settings import Settings
 
 _SERVER = Path(__file__).with_name("probe_server.py")
 _NAME = "tallystick.example/test"
+_CATCH_UP_SECONDS = 10
 
 
 class SteppingLedger(ChannelLedger):
     """A channel whose transactions can be endorsed and committed apart."""
 
     def endorse(self, identity: Identity, call: Call) -> Endorsed:
+        """Again where the endorsers differ: one of them may be a block behind, after what came before."""
         gateway = self._profile.gateway(self._connections, identity, self._deadlines)
-        with translating():
-            return gateway.endorse(self._proposals(gateway, call, None)())
+        propose, ends = self._proposals(gateway, call, None), time.monotonic() + _CATCH_UP_SECONDS
+        while True:
+            try:
+                with translating():
+                    return gateway.endorse(propose())
+            except CouldNotCheck as error:
+                behind = isinstance(error.__cause__, EndorseError) and error.__cause__.conflict
+                if not behind or time.monotonic() > ends:
+                    raise
+                time.sleep(0.1)
 
     def commit(self, endorsed: Endorsed) -> Receipt:
         gateway = self._profile.gateway(self._connections, self.reader, self._deadlines)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 from support.compose import ROOT, Project, Service
+from support.compose_images import misfits
 
 from tallystick.network.layout import HOST, Layout
 
@@ -35,6 +36,7 @@ def faults(project: Project, layout: Layout) -> list[str]:
     for service in project.services.values():
         for check in (_image, _ports, _files, _profile, _secrets, _calls, _owner, _health):
             found += [f"{service.name}: {fault}" for fault in check(service, layout)]
+        found += [f"{service.name}: {fault}" for fault in misfits(service)]
     return found
 
 
