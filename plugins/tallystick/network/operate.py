@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -13,12 +14,12 @@ from typing import Any, Final
 
 from tallystick.errors import CouldNotCheck, InvalidInput
 from tallystick.execution import packages
-from tallystick.files import alone, private_directory, write_atomic
+from tallystick.files import alone, private_directory, read_small, write_atomic
 from tallystick.network import configuration, processes
 from tallystick.network.binaries import VERSION, Binaries
 from tallystick.network.certificates import make_certificates, write_connection
 from tallystick.network.genesis import write_genesis
-from tallystick.network.layout import BASE_PORT, PORTS, Layout
+from tallystick.network.layout import BASE_PORT, CONSENSUS, PORTS, Layout
 from tallystick.network.lifecycle import Definition, Lifecycle
 from tallystick.network.package import package_id
 from tallystick.network.profiles import write_profiles
@@ -26,6 +27,8 @@ from tallystick.network.start import Start, Tell
 
 _ERASE: Final = "tally fabric down --erase"
 _NOTE: Final = "network.json"
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
+_SPOILT: Final = f"Put back the file as it was, or give up the network's ledger: {_ERASE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +82,33 @@ class Status:
 def load(root: Path) -> Network:
     """The network in ``root``.
 
-    Raises `CouldNotCheck` where there is none, and `InvalidInput` for one of another version.
+    Raises `CouldNotCheck` where there is none, and `InvalidInput` for one of another version or whose note
+    is spoilt, naming its field.
     """
+    path = root / _NOTE
     try:
-        note = json.loads((root / _NOTE).read_bytes())
+        note = json.loads(read_small(path))
     except FileNotFoundError:
         raise CouldNotCheck(f"there is no network in {root}", hint="Make one with: tally fabric up") from None
-    except ValueError:
-        note = {}
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not JSON, or nested too deep"
+        raise InvalidInput(f"{path} cannot be read: {reason}", hint=_SPOILT) from error
     if not isinstance(note, dict) or note.get("v") != 1 or note.get("fabric") != VERSION:
         raise InvalidInput(
             f"the network in {root} was not made by this version of tally (Fabric {VERSION})",
             hint=f"Use the version that made it, or give up its ledger: {_ERASE}",
         )
-    layout = Layout(root, note["consensus"], note["base_port"], named=note.get("named", False))
-    return Network(layout, note["package"])
+    consensus, first, package = note.get("consensus"), note.get("base_port"), note.get("package")
+    named = note.get("named", False)
+    right = {
+        "consensus": isinstance(consensus, str) and consensus in CONSENSUS,
+        "base_port": type(first) is int and 1024 <= first <= 65535 - PORTS,
+        "named": isinstance(named, bool),
+        "package": isinstance(package, str) and _DIGEST.fullmatch(package),
+    }
+    if wrong := [field for field, held in right.items() if not held]:
+        raise InvalidInput(f'{path} is spoilt: "{wrong[0]}" is not what tally writes there', hint=_SPOILT)
+    return Network(Layout(root, consensus, first, named=named), package)
 
 
 def load_own(root: Path) -> Network:

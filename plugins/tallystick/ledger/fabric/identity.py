@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,8 @@ from tallystick.ledger.fabric.errors import ConfigurationError
 _ECDSA: Final = ec.ECDSA(hashes.SHA256())
 #: The order of P-256's base point (FIPS 186-4, D.1.2.3).
 _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+#: The bytes that a profile, a certificate or a key may have.
+MOST: Final = 1 << 20
 
 
 class Signer(Protocol):
@@ -74,18 +77,36 @@ class Member:
 
 
 def read_file(path: Path, *, private: bool = False) -> bytes:
-    """The file's bytes. Raises `ConfigurationError`; with ``private`` also for a file open to others."""
+    """The bytes of a regular file, or of one that a link leads to, at most `MOST`.
+
+    Raises `ConfigurationError`; with ``private`` also for a file open to others.
+    """
     try:
-        with path.open("rb") as file:
-            if private and os.fstat(file.fileno()).st_mode & 0o077:
+        with open(path, "rb", opener=_at_once) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise ConfigurationError(f"{path} cannot be read: it is not a regular file")
+            if private and mode & 0o077:
                 raise ConfigurationError(
                     f"{path} can be read by others", hint=f"Close it first: chmod 600 {path}"
                 )
-            return file.read()
+            data = file.read(MOST + 1)
     except FileNotFoundError:
         raise ConfigurationError(f"{path} is missing") from None
+    except IsADirectoryError:
+        raise ConfigurationError(f"{path} cannot be read: it is not a regular file") from None
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError:  # a NUL, or half of a surrogate pair
+        raise ConfigurationError(f"{str(path)!a} cannot be read: no file has such a name") from None
+    if len(data) > MOST:
+        raise ConfigurationError(f"{path} cannot be read: it is longer than {MOST:,} bytes")
+    return data
+
+
+def _at_once(path: str, flags: int) -> int:
+    # Opening a pipe would wait for a writer before it could be refused.
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def check_pair(certificate_pem: bytes, key_pem: bytes, where: str) -> None:

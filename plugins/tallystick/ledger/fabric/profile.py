@@ -18,7 +18,9 @@ value of another kind is refused with its line.
 from __future__ import annotations
 
 import difflib
+import os
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +106,9 @@ def load_profile(path: Path) -> Profile:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigurationError(f"{path}:{line}  this is not YAML: {error.problem}") from None
-    except yaml.YAMLError:
+    except RecursionError:
+        raise ConfigurationError(f"{path} is no profile: it is nested too deep") from None
+    except (yaml.YAMLError, ValueError, OverflowError):  # also numbers and characters that there are not
         raise ConfigurationError(f"{path}:1  this is not YAML") from None
     return _Reader(path).profile(root)
 
@@ -161,7 +165,7 @@ class _Reader:
 
     def directory(self, found: dict[str, Node], key: str) -> Path:
         path = self.file(found, key)
-        if not path.is_dir():
+        if not os.path.isdir(path):  # which is also False for a name that is too long
             self.refuse(found[key], f"{path} is not a directory", "Name one with signcerts/ and keystore/.")
         return path
 
@@ -172,7 +176,10 @@ class _Reader:
         node = found[key]
         if not isinstance(node, ScalarNode) or not node.tag.endswith(":str") or not node.value.strip():
             self.refuse(node, f'"{key}" must be text', "A value that looks like a number goes in quotes.")
-        return str(node.value)
+        value = str(node.value)
+        if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
+            self.refuse(node, f'"{key}" holds a control character or half a character')
+        return value
 
     def mapping(
         self, node: Node, keys: tuple[str, ...], needed: tuple[str, ...], what: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,52 @@ def test_a_network_of_another_version_is_left_alone_and_can_be_erased(
     assert made.root.exists()
     operate.down(made.root, erase=True)
     assert not made.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"consensus": "paxos"}, '"consensus"'),
+        ({"consensus": ["raft"]}, '"consensus"'),
+        ({"base_port": "17050"}, '"base_port"'),
+        ({"base_port": True}, '"base_port"'),
+        ({"base_port": 65_500}, '"base_port"'),
+        ({"named": "no"}, '"named"'),
+        ({"package": None}, '"package"'),
+        ({"package": "../../else"}, '"package"'),
+    ],
+)
+def test_a_note_that_is_spoilt_is_named_with_its_field(
+    made: Place, changed: dict[str, object], said: str
+) -> None:
+    assert operate.load(made.root).layout.base_port == made.port
+    made.note(**changed)
+    with pytest.raises(InvalidInput, match=r"network\.json") as error:
+        operate.load(made.root)
+    assert said in error.value.message
+
+
+@pytest.mark.parametrize("field", ["consensus", "base_port", "package"])
+def test_a_note_that_lacks_a_field_is_named_with_it(made: Place, field: str) -> None:
+    path = made.root / "network.json"
+    note = json.loads(path.read_text())
+    del note[field]
+    path.write_text(json.dumps(note))
+    with pytest.raises(InvalidInput, match=f'network.json .*"{field}"'):
+        operate.load(made.root)
+
+
+@pytest.mark.parametrize("data", [b"[" * 100_000, b"{", b"\xff", b" " * (1 << 20) + b"{}"])
+def test_a_note_that_is_no_json_is_named(made: Place, data: bytes) -> None:
+    (made.root / "network.json").write_bytes(data)
+    with pytest.raises(InvalidInput, match=r"network\.json cannot be read"):
+        operate.load(made.root)
+
+
+def test_a_pipe_in_the_notes_place_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "network.json")
+    with pytest.raises(InvalidInput, match=r"network\.json cannot be read: not a regular file"):
+        operate.load(tmp_path)
 
 
 def test_a_directory_that_holds_no_network_is_not_touched(place: Place) -> None:

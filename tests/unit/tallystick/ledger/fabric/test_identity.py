@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from support import certificates
 
 from tallystick import identity
 from tallystick.ledger.fabric import ConfigurationError, Member
+from tallystick.ledger.fabric.identity import MOST, read_file
 
 
 @pytest.fixture
@@ -97,3 +99,27 @@ def test_a_key_of_another_kind_is_refused() -> None:
     certificate = certificates.member(key=key)
     with pytest.raises(ConfigurationError, match="P-256"):
         Member.from_pem("OperatorMSP", certificate, pem(key))
+
+
+def test_only_a_regular_file_is_read_and_nobody_is_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for path in (tmp_path / "pipe", tmp_path / "link", tmp_path):
+        with pytest.raises(ConfigurationError, match=f"{path} cannot be read: it is not a regular file"):
+            read_file(path)
+
+
+def test_a_file_is_read_up_to_a_bound_also_through_a_link(tmp_path: Path) -> None:
+    path, link = tmp_path / "file", tmp_path / "link"
+    link.symlink_to(path)
+    path.write_bytes(b"x" * MOST)
+    assert read_file(link) == path.read_bytes()
+    path.write_bytes(b"x" * (MOST + 1))
+    with pytest.raises(ConfigurationError, match=r"cannot be read: it is longer than 1,048,576 bytes"):
+        read_file(link)
+
+
+def test_a_name_that_no_file_can_have_is_said(tmp_path: Path) -> None:
+    for name in ("a\0b", "\ud800", "x" * 300):
+        with pytest.raises(ConfigurationError, match="cannot be read"):
+            read_file(tmp_path / name)

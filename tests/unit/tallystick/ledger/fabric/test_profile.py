@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,11 @@ def test_identity_and_client_pair_may_be_left_out(directory: Path) -> None:
         ("peer.example:7051", "peer.example", 10, "is not host:port"),
         ("peer.example:7051", "peer.example:70510", 10, "is not host:port"),
         ("peer.example:7051", "grpcs://peer.example:7051", 10, "is not host:port"),
+        ("client_certificate: client.pem", 'client_certificate: "a\\0b"', 5, "a control character"),
+        ("tls_roots: roots.pem", 'tls_roots: "\\ud800"', 9, "a control character"),
+        ("tls_roots: roots.pem", f"tls_roots: {'x' * 300}", 9, "cannot be read: File name too long"),
+        ("identity: msp", f"identity: {'x' * 300}", 4, "is not a directory"),
+        ("identity: msp", 'identity: "\\0"', 4, "a control character"),
         ("host_name: localhost", "host_name: {}", 12, '"host_name" must be text'),
     ],
 )
@@ -106,6 +112,10 @@ def test_what_is_wrong_is_said_with_its_line(
         ("- a", "a profile is a list of"),
         ("a: [", "this is not YAML"),
         ("a: \x07", "this is not YAML"),
+        ('a: "\\UFFFFFFFF"', "this is not YAML"),
+        ("%YAML " + "1" * 5000 + ".1\n---\na: b", "this is not YAML"),
+        ("[" * 5000, "it is nested too deep"),
+        ("a: " + "{a: " * 5000, "it is nested too deep"),
         ("channel: a\nchaincode: b\nmsp_id: c\npeers: []\n", '"peers" must be a list'),
         ("channel: a\nchaincode: b\nmsp_id: c\npeers: [x]\n", "a peer is a list of"),
     ],
@@ -149,3 +159,12 @@ def test_the_example_on_the_format_page_is_a_profile(tmp_path: Path, keys: Any) 
     profile = load_profile(path)
     assert [peer.address for peer in profile.peers] == ["peer.operator.example:7051", "10.0.0.7:7051"]
     assert profile.identity == tmp_path / "users" / "pipeline"
+
+
+def test_a_pipe_in_a_files_place_is_refused_with_its_line(directory: Path) -> None:
+    os.mkfifo(directory / "pipe")
+    path = write(directory, TEXT.replace("tls_roots: roots.pem", "tls_roots: pipe", 1))
+    with pytest.raises(ConfigurationError, match=r"yaml:9  .*pipe cannot be read: it is not a regular"):
+        load_profile(path)
+    with pytest.raises(ConfigurationError, match="pipe cannot be read: it is not a regular"):
+        load_profile(directory / "pipe")
