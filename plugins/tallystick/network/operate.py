@@ -98,8 +98,10 @@ def load(root: Path) -> Network:
             f"the network in {root} was not made by this version of tally (Fabric {VERSION})",
             hint=f"Use the version that made it, or give up its ledger: {_ERASE}",
         )
-    consensus, first, package = note.get("consensus"), note.get("base_port"), note.get("package")
-    named = note.get("named", False)
+    consensus: Any = note.get("consensus")
+    first: Any = note.get("base_port")
+    package: Any = note.get("package")
+    named: Any = note.get("named", False)
     right = {
         "consensus": isinstance(consensus, str) and consensus in CONSENSUS,
         "base_port": type(first) is int and 1024 <= first <= 65535 - PORTS,
