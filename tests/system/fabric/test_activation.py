@@ -148,7 +148,7 @@ def test_the_contracts_are_replaced_when_the_organisations_agree(home: Home) -> 
     for verified in (verify_home(home.settings).value(), home.tally("verify")[1]):
         first = verified["subjects"][0]
         assert (first["kind"], first["status"]) == ("ledger", "verified"), verified
-        assert "rules changed once (contracts)" in first["detail"]
+        assert "rules changed once (contracts; by whom: tally members)" in first["detail"]
         assert not [each for each in verified["subjects"] if each["kind"] == "contracts"]
 
     shutil.rmtree(home.settings.packages / old)
