@@ -137,7 +137,9 @@ def test_the_law_and_its_members_are_not(channel: Channel, change: Change) -> No
 
 def test_the_regulator_and_one_other_change_the_law_without_it(channel: Channel) -> None:
     path, kind, name, _ = ENDORSEMENT
+    height = channel.ledger.height
     channel.ask((path, kind, name, _version), "RegulatorMSP", "AuditorMSP")
+    assert channel.ledger.height == height + 1
 
 
 def test_its_owner_can_stop_a_channel_and_then_nobody_writes(channel: Channel) -> None:

@@ -91,8 +91,13 @@ def test_in_the_end_what_is_in_flight_is_answered_and_nothing_new_is_taken():
 
 
 def test_what_does_not_end_in_time_is_ended():
+    ended: list[str] = []
+
     async def never(stub: Stub) -> bytes:
-        await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
         return b""
 
     async def main() -> None:
@@ -103,7 +108,9 @@ def test_what_does_not_end_in_time_is_ended():
         ):
             await peer.begin(b"x")
             await asyncio.sleep(0.1)
+            assert ended == []
             await asyncio.wait_for(server.stop(0.2), 3)
+            assert ended == ["cancelled"]
 
     asyncio.run(main())
 

@@ -54,14 +54,14 @@ def test_eight_may(tmp_path: Path) -> None:
     for number in range(10):
         made, together = Derived(tmp_path / f"{number}.db"), Barrier(8)
 
-        def make(made: Derived = made, together: Barrier = together) -> None:
+        def make(made: Derived = made, together: Barrier = together) -> Any:
             together.wait(30)
             with made.writing() as connection:
-                connection.execute("SELECT count(*) FROM kept")
+                return connection.execute("SELECT count(*) FROM kept").fetchone()
 
         with ThreadPoolExecutor(8) as pool:
-            for done in [pool.submit(make) for _ in range(8)]:
-                done.result(60)
+            done = [pool.submit(make) for _ in range(8)]
+            assert [each.result(60) for each in done] == [(0,)] * 8
 
 
 def test_a_file_of_something_else_is_left_as_it_is(tmp_path: Path) -> None:

@@ -70,9 +70,13 @@ PEERS = (role("AMSP", PEER), role("BMSP", PEER))
 def test_a_signature_policy_asks_for_so_many_of_its_parts(
     people: Any, rules: Any, by: str, expected: bool
 ) -> None:
+    assert satisfied(people, envelope(rules, *PEERS), by) is expected
+
+
+def satisfied(people: Any, policy: bytes, by: str) -> bool:
+    """Whether the policy holds with the signatures of these people, by their short names."""
     members, found = people
-    signers = [found[name] for name in by.split()]
-    assert policies.signature_satisfied(envelope(rules, *PEERS), members, signers) is expected
+    return policies.signature_satisfied(policy, members, [found[name] for name in by.split()])
 
 
 ANYBODY, FIRST, SECOND = b"\x12\x02\x08\x00", b"\x08\x00", b"\x08\x01"
@@ -119,9 +123,7 @@ def test_a_policy_may_be_as_deep_as_a_peer_reads(people: Any) -> None:
 def test_of_two_kinds_of_rule_the_last_counts_as_in_go(
     people: Any, rules: bytes, by: str, expected: bool
 ) -> None:
-    members, found = people
-    signers = [found[name] for name in by.split()]
-    assert policies.signature_satisfied(spelt(rules, *PEERS), members, signers) is expected
+    assert satisfied(people, spelt(rules, *PEERS), by) is expected
 
 
 def test_a_principal_of_no_known_kind_is_nobody(people: Any) -> None:
